@@ -1,0 +1,103 @@
+"""What a party shows of the values that it was allowed to see: losses and scores at bob, weights at alice.
+
+Every function is called at every party. A value that went to another party is None here, and then nothing happens.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from data import Table, split
+
+SCORES = "bob-scores.json"
+ABOUT_SCORES = (
+    "What scores give away: a score mixes both tables, so whoever sees many of them, and knows one table, learns "
+    "something of the other about these customers. Bob sees the test rows only. Do not pass them on to alice: together "
+    "with the weights they would tell her much more."
+)
+ABOUT_WEIGHTS = (
+    "What weights give away: how each column, bob's too, goes with fraud among all customers, and about single ones "
+    "the more, the fewer rows there were. Do not pass them on to bob: with them he could "
+    "work out what alice's columns add to each score."
+)
+
+
+class Report:
+    """Prints and keeps what bob may see of the training, in a file beside his input."""
+
+    def __init__(self, table: Table) -> None:
+        self.table = table
+        self.kept: dict[str, Any] = {}
+
+    def epoch(self, model: str, epoch: int, loss: Tensor | None, scores: Tensor | None) -> None:
+        """One line for each epoch: training loss of the last batch, AUC on the test rows."""
+        if loss is None or scores is None or self.table.labels is None:
+            return
+        _, test = split(len(self.table.labels))
+        quality = {"auc": auc(scores, self.table.labels[test]), "accuracy": accuracy(scores, self.table.labels[test])}
+        history = self.kept.setdefault(model, {"loss": [], "auc": []})
+        history["loss"].append(loss.item())
+        history["auc"].append(quality["auc"])
+        history.update(accuracy=quality["accuracy"], scores=scores.flatten().tolist())
+        print(f"{model}, epoch {epoch}: training loss {loss.item():.4f}, test AUC {quality['auc']:.4f}", flush=True)
+
+    def end(self) -> None:
+        """The result on the test rows, and the scores in a file; an older one is replaced."""
+        if not self.kept or self.table.path is None:
+            return
+        for model, history in self.kept.items():
+            print(f"{model}: accuracy {history['accuracy']:.4f}, AUC {history['auc'][-1]:.4f} on the test rows")
+        out = self.table.path.with_name(SCORES)
+        save(out, {"public_seed": torch.initial_seed(), **self.kept})
+        print(f"test scores: {out}\n{ABOUT_SCORES}", flush=True)
+
+
+def weights(models: nn.Module | None, features: list[str]) -> None:
+    """One line for each feature: its weight in the linear model, and the length of its column in the network."""
+    if models is None:
+        return
+    state = models.state_dict()
+    print(f"{'feature':24}{'linear weight':>14}{'network reach':>15}")
+    reach = state["network.0.weight"].norm(dim=0).tolist()
+    for name, weight, length in zip(features, state["linear.weight"][0].tolist(), reach, strict=True):
+        print(f"{name:24}{weight:>+14.4f}{length:>15.4f}")
+    print(ABOUT_WEIGHTS, flush=True)
+
+
+def feature_names(party: str, own: tuple[str, ...], counts: dict[str, int]) -> list[str]:
+    """The columns of the joint table as this party may name them: its own by name, another's by number."""
+    return list(_named(party, own, counts))
+
+
+def _named(party: str, own: tuple[str, ...], counts: dict[str, int]) -> Iterator[str]:
+    for owner, count in counts.items():
+        yield from own if owner == party else (f"{owner} {number}" for number in range(1, count + 1))
+
+
+def auc(scores: Tensor, labels: Tensor) -> float:
+    """How often a case of fraud scores higher than a case of none; ties count half."""
+    scores, labels = scores.flatten(), labels.flatten()
+    none, fraud = scores[labels == 0].sort().values, scores[labels == 1].contiguous()
+    below, not_above = torch.searchsorted(none, fraud), torch.searchsorted(none, fraud, right=True)
+    return float((below + not_above).double().mean() / (2 * len(none)))
+
+
+def accuracy(scores: Tensor, labels: Tensor) -> float:
+    """How often the sign of the score is right."""
+    return float(((scores.flatten() > 0) == (labels.flatten() == 1)).double().mean())
+
+
+def save(path: Path, content: dict[str, Any]) -> None:
+    """Writes the whole file or none of it, readable by its owner alone."""
+    partial = path.with_name(path.name + ".partial")
+    partial.unlink(missing_ok=True)
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump(content, file)
+    partial.replace(path)

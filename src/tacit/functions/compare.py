@@ -1,0 +1,52 @@
+"""Comparisons, as 0/1 words that multiply without any truncation.
+
+Exact on the shared integers: the only error is the rounding of the inputs. |x - y| must stay below 2^(k-1) units, which
+encoding guarantees for inputs and the fixed-point ranges for everything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from tacit.protocols import Protocol, Shares
+from tacit.ring.kernels import mul
+
+
+def is_negative(protocol: Protocol, x: Shares) -> Shares:
+    """1 where x < 0, else 0. One comparison and one conversion: 8 + 2 rounds in replicated3."""
+    return protocol.from_bits(protocol.is_negative(x), tuple(x.shape[1:]))
+
+
+def is_zero(protocol: Protocol, x: Shares) -> Shares:
+    """1 where x = 0 modulo 2^k, else 0; right for every ring element. 7 + 2 rounds in replicated3."""
+    return protocol.from_bits(protocol.is_zero(x), tuple(x.shape[1:]))
+
+
+def inverted(protocol: Protocol, bits: Shares) -> Shares:
+    """1 - bits; local."""
+    return protocol.add_public(-bits, np.ones((), dtype=np.int64))
+
+
+def at_least(protocol: Protocol, x: Shares, thresholds: Sequence[int]) -> Shares:
+    """1 where x >= t, for every public threshold t: shares [components, thresholds, *shape], in one comparison.
+
+    x >= t is [x - t >= 0]; all thresholds travel in the same messages, so rounds do not grow with their number.
+    """
+    count, dims = len(thresholds), x.dim() - 1
+    column = np.array(thresholds, dtype=np.int64).reshape(count, *(1,) * dims)
+    stacked = x.unsqueeze(1).expand(x.shape[0], count, *x.shape[1:])
+    return inverted(protocol, is_negative(protocol, protocol.add_public(stacked, -column)))
+
+
+def select(protocol: Protocol, bits: Shares, x: Shares, y: Shares) -> Shares:
+    """x where the bit is 1, y where it is 0, for 0/1 words: one exact product."""
+    return y + protocol.product(mul, bits, x - y)
+
+
+def broadcast(x: Shares, shape: Sequence[int]) -> Shares:
+    """Shares as if the secret had been expanded to `shape`; no memory is copied."""
+    missing = len(shape) - (x.dim() - 1)
+    return x.reshape(x.shape[0], *(1,) * missing, *x.shape[1:]).expand(x.shape[0], *torch.Size(shape))

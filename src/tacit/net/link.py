@@ -1,0 +1,263 @@
+"""One peer as the mesh sees it: a channel, what was read ahead of its frames, what still has to leave.
+
+Reading goes through a small look-ahead buffer, so that a short frame costs one system call; the rest of a long payload
+is received straight into the memory that waits for it. A frame that nobody has asked for stays parked: its header is
+known, its payload stays in the kernel and slows the sender down, as it should.
+Not here: waiting, deadlines and blame (mesh.py).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tacit.errors import PeerGarbage
+from tacit.net.channel import Channel
+from tacit.net.frames import (
+    HEADER_BYTES_MAX,
+    RULES,
+    Frame,
+    Kind,
+    check_control,
+    check_data,
+    decode_header,
+    describe,
+    garbage,
+)
+
+JOIN_BYTES_MAX = 16 * 1024  # header and this much payload leave together: one system call, one TLS record
+LOOK_AHEAD_BYTES = 32 * 1024  # holds any frame that must be handled at once, and a whole TLS record
+LAST_WORDS_BYTES_MAX = 64 * 1024 * 1024  # far above what a kernel buffers for one connection
+
+IMMEDIATE = frozenset({Kind.PING, Kind.ABORT, Kind.BYE})
+assert all((RULES[kind].payload_bytes_max or 0) + HEADER_BYTES_MAX <= LOOK_AHEAD_BYTES for kind in IMMEDIATE)
+
+
+@dataclass(slots=True)
+class Want:
+    """The frame the program asks a peer for. DATA: `room` is given. HELLO, CONFIRM: made once the size is accepted."""
+
+    kind: Kind
+    step: int
+    label: str
+    header: bytes  # the exact bytes of the expected header, empty where the size is not known before
+    room: memoryview
+
+    def accept(self, frame: Frame, sender: str) -> memoryview:
+        """The memory for the payload of `frame`, if it is the frame asked for; else an error, and nothing allocated."""
+        if self.kind is Kind.DATA:
+            size = self.room.nbytes
+            check_data(frame, step=self.step, label=self.label, payload_bytes=size, sender=sender)
+        else:
+            check_control(frame, self.kind, sender)
+            self.room = memoryview(bytearray(frame.payload_bytes))  # at most 64 KiB: the codec has checked
+        return self.room
+
+
+class Link:
+    """`pull` reads, `push` writes; both stop where they would block and raise EOFError where the stream ends."""
+
+    def __init__(
+        self, place: int, name: str, channel: Channel, on_control: Callable[[Link, Frame, bytes], None]
+    ) -> None:
+        self.place = place
+        self.sender = describe(place, name)
+        self.channel = channel
+        self.want: Want | None = None
+        self.head: Frame | None = None  # parked: header read, payload not
+        self.out: deque[memoryview] = deque()
+        self.said_bye = False
+        self.ended = False  # nothing more will come from the channel
+        self.moved_bytes = 0  # payload, both directions: progress, as deadlines count it
+        self.frames_sent = self.frames_received = 0
+        self.payload_bytes_sent = self.payload_bytes_received = 0
+        self._on_control = on_control
+        self._room: memoryview | None = None  # inside the payload of the wanted frame
+        self._filled = 0
+        self._farewell = False  # last words were heard and they were BYE
+        self._set_buffer(bytearray(LOOK_AHEAD_BYTES), 0)
+
+    def _set_buffer(self, buffer: bytearray, end: int) -> None:
+        self._buffer = buffer
+        self._view = memoryview(buffer)
+        self._start = 0
+        self._end = end
+
+    # -- writing
+
+    def queue(self, header: bytes, payload: memoryview) -> None:
+        """Queue one frame. `payload` belongs to the link until `out` is empty."""
+        size = payload.nbytes
+        if size <= JOIN_BYTES_MAX:
+            self.out.append(memoryview(b"".join((header, payload))))
+        else:
+            cut = JOIN_BYTES_MAX - len(header)
+            self.out.append(memoryview(b"".join((header, payload[:cut]))))
+            self.out.append(payload[cut:])
+
+    def push(self) -> None:
+        out = self.out
+        write = self.channel.write_some
+        while out:
+            view = out[0]
+            count = write(view)
+            self.moved_bytes += count
+            if count == len(view):
+                out.popleft()
+            elif count:
+                out[0] = view[count:]
+            else:
+                return
+
+    # -- reading
+
+    def unread(self) -> bool:
+        """Whether `pull` may find something although poll says nothing."""
+        return self.head is None and (self._end > self._start or (not self.ended and self.channel.pending()))
+
+    def pull(self) -> None:
+        """Read what has come: control frames act at once, the wanted frame fills its room, any other stays parked."""
+        while True:
+            if self._room is not None:
+                self._fill_room()
+                return
+            want = self.want
+            if self.head is None:
+                if self.said_bye:
+                    self._after_bye()
+                # The common case is decided by one comparison: the next bytes are exactly the expected header.
+                if want is not None and want.header and self._buffer.startswith(want.header, self._start, self._end):
+                    self._start += len(want.header)
+                    self._room, self._filled = want.room, 0
+                    continue
+                frame = decode_header(self._view[self._start : self._end], self.sender)
+                whole = frame is not None and (
+                    frame.kind not in IMMEDIATE or self._end - self._start >= frame.header_bytes + frame.payload_bytes
+                )
+                if frame is None or not whole:
+                    if not self._read_ahead():
+                        return
+                    continue
+                self._start += frame.header_bytes
+                if frame.kind in IMMEDIATE:
+                    payload = bytes(self._view[self._start : self._start + frame.payload_bytes])
+                    self._start += frame.payload_bytes
+                    self.frames_received += 1
+                    self._on_control(self, frame, payload)
+                    continue
+                self.head = frame
+            if want is None:
+                return
+            self._room, self._filled = want.accept(self.head, self.sender), 0
+            self.head = None
+
+    def _after_bye(self) -> None:
+        if self.want is not None:
+            raise EOFError("it has finished the program")
+        if self._end > self._start:
+            raise garbage(self.sender, "something after BYE")
+
+    def _fill_room(self) -> None:
+        room = self._room
+        assert room is not None
+        size = len(room)
+        filled = self._filled
+        ready = min(self._end - self._start, size - filled)
+        if ready:
+            room[filled : filled + ready] = self._view[self._start : self._start + ready]
+            self._start += ready
+            filled += ready
+        while filled < size:
+            count = self._read(room[filled:] if filled else room)
+            if count == 0:
+                break
+            filled += count
+        self.moved_bytes += filled - self._filled
+        self._filled = filled
+        if filled == size:
+            self._room = self.want = None
+            self.frames_received += 1
+            self.payload_bytes_received += size
+
+    def _read_ahead(self) -> bool:
+        """More bytes behind those in the buffer; False if none have come, or none will and none are needed."""
+        kept = self._end - self._start
+        if kept == 0:
+            self._start = self._end = 0
+        elif self._end == len(self._buffer):
+            self._buffer[:kept] = self._buffer[self._start : self._end]
+            self._start, self._end = 0, kept
+        try:
+            count = self._read(self._view[self._end :])
+        except EOFError:
+            if self.said_bye and kept == 0:
+                return False
+            raise
+        self._end += count
+        return count > 0
+
+    def _read(self, view: memoryview) -> int:
+        if self.ended:
+            raise EOFError("the connection was closed")
+        try:
+            return self.channel.read_some(view)
+        except EOFError:
+            self.ended = True
+            raise
+
+    def last_words(self) -> None:
+        """The peer closed its side, so the rest of the stream lies in our kernel: take it all and look for an ABORT.
+
+        Returns if the stream ends properly, with BYE; frames before it can still be asked for. Raises EOFError if it
+        does not, and whatever `on_control` raises for an ABORT, which says more than the end of a stream.
+        """
+        if self._farewell:
+            return
+        self.pull()
+        while not self.ended:
+            self._grow()
+            try:
+                count = self._read(self._view[self._end :])
+            except EOFError:
+                break
+            self._end += count
+            if count == 0:
+                return  # a half-closed stream that is still on its way: poll will call again
+        self._farewell = True  # before the search: an ABORT found there may lead back here
+        self._search(self._start + self._owed_bytes())
+
+    def _owed_bytes(self) -> int:
+        """Payload that still belongs to the frame whose header was read last."""
+        if self._room is not None:
+            return len(self._room) - self._filled
+        return 0 if self.head is None else self.head.payload_bytes
+
+    def _grow(self) -> None:
+        kept = self._end - self._start
+        if self._end < len(self._buffer):
+            return
+        if kept > LAST_WORDS_BYTES_MAX:
+            raise EOFError("the connection was closed with more unread than a connection can hold")
+        larger = bytearray(max(2 * kept, LOOK_AHEAD_BYTES))
+        larger[:kept] = self._view[self._start : self._end]
+        self._set_buffer(larger, kept)
+
+    def _search(self, position: int) -> None:
+        farewell = self.said_bye
+        while position < self._end:
+            try:
+                frame = decode_header(self._view[position : self._end], self.sender)
+            except PeerGarbage:
+                if farewell:
+                    raise
+                frame = None
+            if frame is None:
+                break
+            position += frame.header_bytes
+            if frame.kind is Kind.ABORT and position + frame.payload_bytes <= self._end:
+                self._on_control(self, frame, bytes(self._view[position : position + frame.payload_bytes]))
+            farewell = frame.kind is Kind.BYE
+            position += frame.payload_bytes
+        if not farewell or position != self._end:
+            raise EOFError("the connection was closed")

@@ -1,0 +1,365 @@
+"""The mesh: one party's links to all others, driven by one nonblocking loop without threads.
+
+A caller posts frames and collects frames; while anything is waited for, everything is served: what is queued leaves,
+control frames act, a connection that ends is noticed. Every wait has a deadline, and ends with an error that names the
+party to blame (blame.py). After such an error the mesh only repeats it: the run is over.
+Not here: what payloads mean (session), how bytes travel (channel.py and its leaves).
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from time import monotonic
+from typing import Any, NoReturn
+
+from tacit.errors import PeerFault, PeerLost
+from tacit.net import blame
+from tacit.net.channel import Channel
+from tacit.net.frames import (
+    PLACES_MAX,
+    Frame,
+    Kind,
+    decode_abort,
+    decode_ping,
+    encode_abort,
+    encode_header,
+    encode_ping,
+    garbage,
+)
+from tacit.net.link import Link, Want
+from tacit.net.parting import part
+
+Buffer = Any  # anything with the buffer protocol; the type gets a name of its own in Python 3.12
+
+PING_EVERY_S = 1.0
+FRESH_PINGS = 2.5  # a party that pinged within so many intervals is known to wait; less than any deadline
+PARTING_S = 0.5  # how long an abort tries to get its words out
+
+_CLOSED = select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStatistics:
+    """What crossed one link. `socket_bytes_*` include headers, control frames and the transport's own framing."""
+
+    payload_bytes_sent: int
+    payload_bytes_received: int
+    frames_sent: int
+    frames_received: int
+    socket_bytes_sent: int
+    socket_bytes_received: int
+
+
+class Mesh:
+    """All exchanges of one party in one run. `names` lists all parties; `channels` has one for each place but `me`."""
+
+    def __init__(self, me: int, names: Sequence[str], channels: Mapping[int, Channel], *, deadline_s: float) -> None:
+        if len(names) > PLACES_MAX or set(channels) != set(range(len(names))) - {me}:
+            raise ValueError("a mesh needs one channel for each other party")
+        self.me = me
+        self.names = tuple(names)
+        self.deadline_s = deadline_s
+        self.culprit: int | None = None  # place blamed by the error that ended the run
+        self._ping_every_s = min(PING_EVERY_S, deadline_s / 3)
+        self._links = {place: Link(place, names[place], channels[place], self._control) for place in sorted(channels)}
+        self._by_fd = {link.channel.fileno(): link for link in self._links.values()}
+        self._masks: dict[int, int] = {}
+        self._poll = select.poll()
+        self._standings: dict[int, blame.Standing] = {}
+        self._at = (0, "start")
+        self._fault: PeerFault | None = None
+        self._closed = False
+        self._header_fields: tuple[Any, ...] = ()
+        self._header_last = b""
+        self._handlers: dict[Kind, Callable[[Link, Frame, bytes], None]] = {
+            Kind.PING: self._on_ping,
+            Kind.ABORT: self._on_abort,
+            Kind.BYE: self._on_bye,
+        }
+        # Of the current wait; see _wait.
+        self._since_s: dict[int, float] = {}
+        self._marks: dict[int, int] = {}
+        self._next_ping_s = 0.0
+
+    # -- exchanges
+
+    def post(self, peer: int, step: int, label: str, payload: Buffer) -> None:
+        """Queue a DATA frame and send what fits. The memory of `payload` belongs to the network until it is flushed."""
+        view = _bytes_of(payload)
+        self._post(peer, Kind.DATA, step, label, view)
+
+    def collect(self, step: int, label: str, into: Mapping[int, Buffer]) -> None:
+        """Fill each buffer with that peer's frame of this step; return when all are full and every post has left."""
+        wants = {}
+        for peer, buffer in into.items():
+            room = _bytes_of(buffer)
+            if room.readonly:
+                raise ValueError("collect needs buffers that it can write to")
+            wants[peer] = Want(Kind.DATA, step, label, self._header(Kind.DATA, step, label, room.nbytes), room)
+        self._collect(step, label, wants)
+
+    def exchange(self, step: int, label: str, send: Mapping[int, Buffer], into: Mapping[int, Buffer]) -> None:
+        """Post to each peer of `send`, then collect `into`. Either may be empty."""
+        self._at = (step, label)
+        for peer, payload in send.items():
+            self._post(peer, Kind.DATA, step, label, _bytes_of(payload))
+        self.collect(step, label, into)
+
+    def send_control(self, peer: int, kind: Kind, payload: bytes) -> None:
+        """Queue a HELLO or CONFIRM frame and send what fits; a later wait sends the rest."""
+        if kind not in (Kind.HELLO, Kind.CONFIRM):
+            raise ValueError(f"{kind.name} is not the caller's to send")
+        self._post(peer, kind, 0, "", memoryview(payload))
+
+    def receive_control(self, peer: int, kind: Kind) -> bytes:
+        """The payload of the next frame of `peer`, which must be of this kind."""
+        want = Want(kind, 0, "", b"", memoryview(b""))
+        self._collect(0, kind.name.lower(), {peer: want})
+        return bytes(want.room)
+
+    def statistics(self) -> dict[int, LinkStatistics]:
+        return {
+            place: LinkStatistics(
+                link.payload_bytes_sent,
+                link.payload_bytes_received,
+                link.frames_sent,
+                link.frames_received,
+                link.channel.bytes_sent,
+                link.channel.bytes_received,
+            )
+            for place, link in self._links.items()
+        }
+
+    # -- the end
+
+    def abort(self, reason: str, *, culprit: int | None = None) -> None:
+        """Tell every peer why we stop, as far as that is possible within a moment, and close.
+
+        The place to blame is the one that our own error named, unless the caller knows better.
+        """
+        payload = encode_abort(self.culprit if culprit is None else culprit, reason)
+        self._part(Kind.ABORT, payload, limit_s=PARTING_S)
+
+    def close(self) -> None:
+        """Say BYE, let everything leave and close. Waits for peers only until their machines have all our bytes."""
+        self._part(Kind.BYE, b"", limit_s=self.deadline_s)
+
+    def _part(self, kind: Kind, payload: bytes, *, limit_s: float) -> None:
+        if not self._closed:
+            self._closed = True
+            part(self._links.values(), encode_header(kind, 0, "", len(payload)), payload, limit_s=limit_s)
+
+    # -- the loop
+
+    def _post(self, peer: int, kind: Kind, step: int, label: str, payload: memoryview) -> None:
+        if self._fault is not None or self._closed:
+            self._refuse()
+        link = self._links[peer]
+        header = self._header(kind, step, label, payload.nbytes)
+        try:
+            if link.said_bye or link.ended:
+                self._gone(link, "it has finished the program")
+            link.queue(header, payload)
+            link.frames_sent += 1
+            link.payload_bytes_sent += payload.nbytes
+            self._push(link)
+        except PeerFault as fault:
+            self._fault = fault
+            raise
+
+    def _header(self, *fields: Any) -> bytes:
+        if fields != self._header_fields:  # in an all-to-all round every header is the same
+            self._header_last = encode_header(*fields)
+            self._header_fields = fields
+        return self._header_last
+
+    def _collect(self, step: int, label: str, wants: Mapping[int, Want]) -> None:
+        if self._fault is not None or self._closed:
+            self._refuse()
+        self._at = (step, label)
+        links = self._links
+        asked = []
+        for peer, want in wants.items():
+            link = links[peer]
+            link.want = want
+            asked.append(link)
+        self._since_s.clear()
+        self._next_ping_s = 0.0
+        try:
+            for link in asked:
+                # Otherwise nothing can have come that poll would not report: reading on suspicion costs an exception.
+                if link.head is not None or link.said_bye or link.ended or link.unread():
+                    self._pull(link)
+            while True:
+                asked = [link for link in asked if link.want is not None]
+                sending = [link for link in links.values() if link.out]
+                if not asked and not sending:
+                    return
+                self._wait(asked, sending)
+        except PeerFault as fault:
+            self._fault = fault
+            raise
+
+    def _wait(self, asked: Sequence[Link], sending: Sequence[Link]) -> None:
+        """Sleep until something can move, and move it; ping and judge deadlines when their time has come."""
+        for link in self._links.values():
+            if link.unread():
+                # Control frames that came behind the frame we took; poll does not know of them.
+                self._pull(link)
+                if link in asked and link.want is None:
+                    return
+            self._set_mask(link)
+        now_s = monotonic()
+        next_s = self._watch({link.place: link for link in (*asked, *sending)}, now_s)
+        for fd, events in self._poll.poll(max(0.0, next_s - now_s) * 1000 + 1):
+            link = self._by_fd[fd]
+            if events & _CLOSED:
+                self._hear_out(link)
+                continue
+            if events & select.POLLIN:
+                self._pull(link)
+            if events & select.POLLOUT:
+                self._push(link)
+
+    def _set_mask(self, link: Link) -> None:
+        fd = link.channel.fileno()
+        mask = 0
+        if not link.ended:
+            # A parked frame stays in the kernel; but the end of a connection is always of interest.
+            mask = select.POLLRDHUP | (0 if link.head is not None else select.POLLIN)
+            mask |= select.POLLOUT if link.out else 0
+        if self._masks.get(fd, 0) != mask:
+            self._masks[fd] = mask
+            if mask:
+                self._poll.register(fd, mask)
+            else:
+                self._poll.unregister(fd)
+
+    def _watch(self, awaited: Mapping[int, Link], now_s: float) -> float:
+        """When to look again at the latest. The first call of a wait starts its clocks."""
+        if self._next_ping_s == 0.0:
+            self._next_ping_s = now_s + self._ping_every_s
+        next_s = self._next_ping_s
+        for place, link in awaited.items():
+            since_s = self._since_s.get(place)
+            if since_s is None or self._marks[place] != link.moved_bytes:
+                since_s = self._since_s[place] = now_s
+                self._marks[place] = link.moved_bytes
+            if now_s - since_s >= self.deadline_s:
+                self._overdue(place, now_s - since_s, now_s)
+            next_s = min(next_s, since_s + self.deadline_s)
+        if now_s >= self._next_ping_s:
+            self._next_ping_s = now_s + self._ping_every_s
+            self._ping(awaited)
+        return next_s
+
+    def _ping(self, awaited: Iterable[int]) -> None:
+        payload = encode_ping(sorted(awaited))
+        header = encode_header(Kind.PING, *self._at, len(payload))
+        for link in self._links.values():
+            # A peer that does not take what is queued would not read a ping behind it either.
+            if not (link.out or link.said_bye or link.ended):
+                moved_bytes = link.moved_bytes
+                link.queue(header, memoryview(payload))
+                self._push(link)
+                link.moved_bytes = moved_bytes  # our own pings are no progress of the peer
+
+    def _pull(self, link: Link) -> None:
+        try:
+            link.pull()
+        except EOFError as end:
+            self._gone(link, str(end))
+        except PeerFault:
+            self._accuse(link)
+            raise
+
+    def _push(self, link: Link) -> None:
+        try:
+            link.push()
+        except EOFError as end:
+            link.out.clear()
+            self._hear_out(link, str(end))
+
+    def _hear_out(self, link: Link, broken: str = "") -> None:
+        """The peer closed or the connection broke: an ABORT it sent before counts for more than the end itself."""
+        try:
+            link.last_words()
+        except EOFError as end:
+            self._gone(link, str(end))
+        except PeerFault:
+            self._accuse(link)
+            raise
+        if broken and not link.said_bye:
+            self._gone(link, broken)
+
+    # -- control frames
+
+    def _control(self, link: Link, frame: Frame, payload: bytes) -> None:
+        self._handlers[frame.kind](link, frame, payload)
+
+    def _on_ping(self, link: Link, frame: Frame, payload: bytes) -> None:
+        awaits = decode_ping(payload, link.sender, len(self.names))
+        if link.place in awaits:
+            raise garbage(link.sender, "a PING that waits for its own sender")
+        now_s = monotonic()
+        before = self._standings.get(link.place)
+        if before is None or before[1:] != (awaits, frame.step, frame.label):
+            # It has moved on and only now waits for somebody: its time with us starts again, and it will itself
+            # run out of patience before we do.
+            self._since_s[link.place] = now_s
+            self._marks[link.place] = link.moved_bytes
+        self._standings[link.place] = blame.Standing(now_s, awaits, frame.step, frame.label)
+
+    def _on_abort(self, link: Link, frame: Frame, payload: bytes) -> None:
+        culprit, reason = decode_abort(payload, link.sender, len(self.names))
+        if culprit is not None and culprit not in (self.me, link.place):
+            # Hearsay: if we can see for ourselves that its connection ended, say that instead.
+            suspect = self._links[culprit]
+            poll = select.poll()
+            poll.register(suspect.channel.fileno(), select.POLLRDHUP)
+            if not (suspect.ended or suspect.said_bye) and poll.poll(0):
+                self._hear_out(suspect)
+        self.culprit, fault = blame.stopped_fault(self.names, self.me, link.place, culprit, reason, self._at)
+        raise fault
+
+    def _on_bye(self, link: Link, frame: Frame, payload: bytes) -> None:
+        link.said_bye = True
+
+    # -- errors
+
+    def _overdue(self, place: int, waited_s: float, now_s: float) -> NoReturn:
+        self.culprit, fault = blame.overdue_fault(
+            self.names,
+            self.me,
+            place,
+            self._standings,
+            at=self._at,
+            waited_s=waited_s,
+            now_s=now_s,
+            fresh_s=self._ping_every_s * FRESH_PINGS,
+        )
+        raise fault
+
+    def _accuse(self, link: Link) -> None:
+        if self.culprit is None:
+            self.culprit = link.place
+
+    def _gone(self, link: Link, how: str) -> NoReturn:
+        self.culprit = link.place
+        raise blame.lost_fault(self.names, link.place, how, self._at) from None
+
+    def _refuse(self) -> NoReturn:
+        if self._fault is not None:
+            raise self._fault
+        raise PeerLost("the connections of this run are closed", hint="open a new session")
+
+
+def _bytes_of(buffer: Buffer) -> memoryview:
+    view = memoryview(buffer)
+    if view.nbytes == 0:
+        return memoryview(bytearray())
+    if not view.c_contiguous:
+        raise ValueError("a frame is sent from and received into contiguous memory")
+    return view if view.format == "B" and view.ndim == 1 else view.cast("B")

@@ -1,0 +1,144 @@
+"""What every protocol can do: the joint between secure arithmetic below and functions and tensors above.
+
+Shares      int64 torch tensor [components, *shape]: what this party holds of a secret tensor.
+Bits        one secret bit for each element, packed 64 to a word, in the protocol's Boolean sharing.
+Cost        declared beside each gate with @step and held against the meter by a test.
+
+A protocol knows rings, not real numbers: it never sees fraction bits, only "drop so many low bits".
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from tacit.ring import FixedPoint, Ring
+from tacit.ring.kernels import Bilinear
+from tacit.session.session import Session
+
+Shares = Tensor  # int64 [components, *shape]
+Values = NDArray[np.int64]  # public or own ring elements
+
+
+@dataclass(frozen=True)
+class Bits:
+    """Secret bits in planes: int64 [components, planes, words] for `count` elements per plane."""
+
+    planes: NDArray[np.int64]
+    count: int
+
+    def plane(self, index: int) -> Bits:
+        """One plane as Bits of its own."""
+        return Bits(self.planes[:, index : index + 1], self.count)
+
+
+@dataclass(frozen=True)
+class Price:
+    """Rounds of a gate, and bits that all parties together send for one output element.
+
+    `bits` is a formula in k (ring bits), s (bits of a truncation) and w (s rounded up to a carrier of 8, 16, 32 or 64).
+    """
+
+    rounds: str
+    bits: str
+
+
+Gate = TypeVar("Gate", bound=Callable[..., object])
+
+
+def step(*, rounds: int | str, bits: int | str) -> Callable[[Gate], Gate]:
+    """Declare what a gate costs. The declaration is checked against the meter, never used to compute."""
+
+    def declare(gate: Gate) -> Gate:
+        gate.price = Price(str(rounds), str(bits))  # type: ignore[attr-defined]
+        return gate
+
+    return declare
+
+
+class Protocol(ABC):
+    """Secure arithmetic modulo 2^k for the party whose session this is."""
+
+    name: ClassVar[str]
+    components: ClassVar[int]
+    #: Shown on screen before the run: who must not collude, and what a party that deviates could do.
+    protection: ClassVar[str]
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.ring = Ring(session.ring_bits)
+        self.fixed = FixedPoint(session.ring_bits, session.frac_bits)
+
+    # -- in and out ----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def share(self, owner: int, values: Values | None, shape: tuple[int, ...]) -> Shares:
+        """Shares of `values`, which only the owner passes; the shape is public."""
+
+    @abstractmethod
+    def public(self, values: Values) -> Shares:
+        """The trivial sharing of values that every party knows."""
+
+    @abstractmethod
+    def reveal(self, x: Shares, receivers: tuple[int, ...]) -> Values | None:
+        """The values at each receiver, None elsewhere."""
+
+    # -- local ---------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def add_public(self, x: Shares, values: Values) -> Shares:
+        """x + values, broadcast as torch does."""
+
+    def scale(self, x: Shares, factor: int) -> Shares:
+        """x * factor for a public integer."""
+        return self._wrapped(x * factor)
+
+    def _wrapped(self, x: Shares) -> Shares:
+        return x if self.ring.bits == 64 else torch.as_tensor(self.ring.wrap(x.numpy()))
+
+    # -- products ------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def product(self, kernel: Bilinear, x: Shares, y: Shares) -> Shares:
+        """kernel(x, y) for a bilinear kernel, modulo 2^k, exact."""
+
+    @abstractmethod
+    def product_truncated(self, kernel: Bilinear, x: Shares, y: Shares, shift: int) -> Shares:
+        """kernel(x, y) / 2^shift, rounded to one of the two neighbours, for |kernel(x, y)| within the domain."""
+
+    @abstractmethod
+    def truncate(self, x: Shares, shift: int) -> Shares:
+        """x / 2^shift, rounded to one of the two neighbours, for x within the domain."""
+
+    # -- bits ----------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def is_negative(self, x: Shares) -> Bits:
+        """The top bit of each element."""
+
+    @abstractmethod
+    def is_zero(self, x: Shares) -> Bits:
+        """Whether each element is 0 modulo 2^k."""
+
+    @abstractmethod
+    def and_(self, x: Bits, y: Bits) -> Bits:
+        """Bitwise and, plane by plane."""
+
+    @abstractmethod
+    def xor(self, x: Bits, y: Bits) -> Bits:
+        """Bitwise exclusive or; local."""
+
+    @abstractmethod
+    def invert(self, x: Bits) -> Bits:
+        """Bitwise not; local."""
+
+    @abstractmethod
+    def from_bits(self, x: Bits, shape: tuple[int, ...]) -> Shares:
+        """A plane of bits as ring elements 0 and 1 of the given shape."""

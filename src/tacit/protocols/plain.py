@@ -1,0 +1,114 @@
+"""No secrecy at all: the oracle that the others are tested against, and the rehearsal of a program.
+
+Holds     every party the values themselves; one party alone works as well.
+Layout    int64 [1, *shape].
+Safe if   the data are made up or public. `secret()` under this protocol sends plain values to every party.
+Shows     everything.
+
+Since nothing is secret, the headroom that the real protocols must take on trust is asserted here: a value that would
+overflow stops the rehearsal and is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from tacit.errors import NotRepresentable
+from tacit.protocols.interface import Bits, Protocol, Shares, Values, step
+from tacit.ring import planes
+from tacit.ring.kernels import Bilinear
+
+#: (shape, shift) -> rounding offsets in [0, 2^shift): tests replay another protocol's dither through this.
+Dither = Callable[[tuple[int, ...], int], Values]
+
+
+class Plain(Protocol):
+    """Values in the open."""
+
+    name = "plain"
+    components = 1
+    protection = "NO protection: every party sees every value (rehearsal on made-up data)"
+    dither: Dither | None = None
+
+    @step(rounds=1, bits="k * (n - 1)")
+    def share(self, owner: int, values: Values | None, shape: tuple[int, ...]) -> Shares:
+        others = [place for place in range(len(self.session.parties)) if place != owner]
+        if self.session.place == owner:
+            assert values is not None and values.shape == shape
+            message = self.ring.to_wire(values)
+            self.session.exchange("share", dict.fromkeys(others, message), {})
+            return self.public(values)
+        arrived = self.session.exchange("share", {}, {owner: (shape, self.ring.wire_dtype)})
+        return self.public(self.ring.from_wire(arrived[owner]))
+
+    def public(self, values: Values) -> Shares:
+        return torch.as_tensor(np.array(self.ring.wrap(values), dtype=np.int64)[None])
+
+    @step(rounds=1, bits=0)
+    def reveal(self, x: Shares, receivers: tuple[int, ...]) -> Values | None:
+        self.session.exchange("reveal", {}, {})
+        return x[0].numpy().copy() if self.session.place in receivers else None
+
+    def add_public(self, x: Shares, values: Values) -> Shares:
+        return self._wrapped(x + torch.as_tensor(values))
+
+    @step(rounds=0, bits=0)
+    def product(self, kernel: Bilinear, x: Shares, y: Shares) -> Shares:
+        return self._wrapped(kernel(x[0], y[0])[None])
+
+    @step(rounds=0, bits=0)
+    def product_truncated(self, kernel: Bilinear, x: Shares, y: Shares, shift: int) -> Shares:
+        self._check_product(kernel, x, y, shift)
+        return self.truncate(self.product(kernel, x, y), shift)
+
+    @step(rounds=0, bits=0)
+    def truncate(self, x: Shares, shift: int) -> Shares:
+        if x.numel():
+            # The domain is [-2^62, 2^62 - 2^shift]: one unit more below, so the bound is put to -x - 2^shift as well.
+            self._check_domain(max(float(x.max()), -float(x.min()) - 2.0**shift), shift)
+        # To nearest where nothing is replayed; a replayed dither gives exactly what the other protocol computed.
+        offset = 1 << (shift - 1) if self.dither is None else self.dither(tuple(x.shape[1:]), shift)
+        return torch.as_tensor((x.numpy() + offset) >> shift)
+
+    @step(rounds=0, bits=0)
+    def is_negative(self, x: Shares) -> Bits:
+        return self._bits(x.numpy() < 0)
+
+    @step(rounds=0, bits=0)
+    def is_zero(self, x: Shares) -> Bits:
+        return self._bits(x.numpy() == 0)
+
+    @step(rounds=0, bits=0)
+    def and_(self, x: Bits, y: Bits) -> Bits:
+        return Bits(x.planes & y.planes, x.count)
+
+    def xor(self, x: Bits, y: Bits) -> Bits:
+        return Bits(x.planes ^ y.planes, x.count)
+
+    def invert(self, x: Bits) -> Bits:
+        return Bits(~x.planes, x.count)
+
+    @step(rounds=0, bits=0)
+    def from_bits(self, x: Bits, shape: tuple[int, ...]) -> Shares:
+        return torch.as_tensor(planes.unpack(x.planes[0, 0], x.count).reshape(1, *shape))
+
+    @staticmethod
+    def _bits(flags: np.ndarray) -> Bits:
+        return Bits(planes.pack(flags.reshape(-1))[None], flags.size)
+
+    def _check_product(self, kernel: Bilinear, x: Shares, y: Shares, shift: int) -> None:
+        # In float64 an overflow shows that the ring would hide; absolute values bound the partial sums as well.
+        floats = kernel(x[0].abs().double(), y[0].abs().double())
+        self._check_domain(float(floats.max()) if floats.numel() else 0.0, shift)
+
+    def _check_domain(self, largest: float, shift: int) -> None:
+        bits = self.fixed.product_bits
+        if largest > 2.0**bits - 2.0**shift:
+            raise NotRepresentable(
+                f"a result of {self.session.meter.operation} needs {largest:.3g} units before truncation; "
+                f"the ring holds 2^{bits} of them",
+                hint="standardise the data, lower the learning rate, or use fewer fraction bits",
+            )

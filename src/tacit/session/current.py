@@ -1,0 +1,55 @@
+"""Which run this process takes part in. `launch` sets it; the public verbs ask for it.
+
+The parties connect at the first use, not at the start of the program: a program reads and checks its own data first, so
+that a missing cell stops one party before it has disturbed the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tacit.errors import NoSession
+from tacit.session.session import Session
+
+
+class Run:
+    """This process's part in a run: who it is, and how to connect once it must."""
+
+    def __init__(self, party: Any, connect: Callable[[], Session]) -> None:
+        self.party = party
+        self._connect = connect
+        self._session: Session | None = None
+
+    @property
+    def session(self) -> Session:
+        """The session; the first use connects."""
+        if self._session is None:
+            self._session = self._connect()
+        return self._session
+
+    @property
+    def connected(self) -> Session | None:
+        """The session if there is one yet."""
+        return self._session
+
+
+_run: Run | None = None
+
+
+def enter(run: Run | None) -> None:
+    """Make `run` the run of this process. A second one is refused: torch's generator is shared by the whole process."""
+    global _run
+    if run is not None and _run is not None:
+        raise NoSession("this process already takes part in a run", hint="one process is one party of one run")
+    _run = run
+
+
+def current() -> Run:
+    """The run of this process, or an error that says how to start one."""
+    if _run is None:
+        raise NoSession(
+            "this program takes part in no run",
+            hint="start it with `tacit run program.py`, or call the function through tacit.simulate(...)",
+        )
+    return _run

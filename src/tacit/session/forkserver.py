@@ -1,0 +1,252 @@
+"""A process that has torch loaded and nothing else done, from which the parties of local runs are forked.
+
+Loading torch takes seconds; forking a process that has it takes milliseconds. The server is started as a fresh
+interpreter, so it has no threads, no open files and no secrets of the program that uses it, and forking it is safe.
+
+    parent -> server   one request: how many children, which sockets they get among each other, a pickled task
+    child  -> parent   over a socket of its own: lines of output, progress, then one result or one error
+
+cloudpickle carries the task and the results between a parent and its own children. It is used nowhere else: nothing that
+comes from a peer or a file is ever unpickled.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import pickle
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from tacit.net.channel import keep_only, socket_pairs
+from tacit.net.simulated import Weather, simulated_channels
+
+_LENGTH = struct.Struct("<Q")
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the server is asked to do. `task` is a pickled callable of (place, links, report)."""
+
+    children: int
+    task: bytes
+    linked: bool
+    weather: Weather | None
+    search_path: tuple[str, ...]
+    folder: str
+
+
+class Report:
+    """A child's way to its parent."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
+
+    def send(self, kind: str, *content: Any) -> None:
+        """One message: ("line", text), ("progress", ...), ("result", value) or ("error", exception, traceback)."""
+        import cloudpickle
+
+        send_message(self._sock, cloudpickle.dumps((kind, *content)))
+
+
+def send_message(sock: socket.socket, payload: bytes) -> None:
+    """Length, then bytes."""
+    sock.sendall(_LENGTH.pack(len(payload)) + payload)
+
+
+def receive_message(sock: socket.socket) -> bytes | None:
+    """The next message, or None at the end of the stream."""
+    header = _exactly(sock, _LENGTH.size)
+    return None if header is None else _exactly(sock, _LENGTH.unpack(header)[0])
+
+
+def _exactly(sock: socket.socket, count: int) -> bytes | None:
+    parts = bytearray()
+    while len(parts) < count:
+        piece = sock.recv(min(count - len(parts), 1 << 20))
+        if not piece:
+            return None
+        parts += piece
+    return bytes(parts)
+
+
+# -- the parent's side ---------------------------------------------------------------------------------------------
+
+
+class ForkServer:
+    """The handle that a parent keeps. One server serves any number of runs, one after another or at once."""
+
+    def __init__(self) -> None:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "tacit.session.forkserver", str(theirs.fileno())],
+                pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL,
+            )
+        self._sock = ours
+
+    def start(self, request: Request) -> tuple[list[socket.socket], list[int]]:
+        """Fork the children of one run; a socket to each, and their process ids."""
+        pairs = [socket.socketpair() for _ in range(request.children)]
+        socket.send_fds(self._sock, [b"!"], [theirs.fileno() for _, theirs in pairs])
+        send_message(self._sock, pickle.dumps(request))
+        answer = receive_message(self._sock)
+        for _, theirs in pairs:
+            theirs.close()
+        if answer is None:
+            raise RuntimeError("the fork server ended; see its output above")
+        return [ours for ours, _ in pairs], pickle.loads(answer)
+
+    def alive(self) -> bool:
+        """Whether the server still runs."""
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """End the server; its children go with it."""
+        self._sock.close()
+        self._process.wait(timeout=10)
+
+
+# -- the server's side ---------------------------------------------------------------------------------------------
+
+
+def protect_process() -> None:
+    """No core dumps and no debugger: memory that holds shares must not end up in a file (Linux)."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _prctl(_PR_SET_DUMPABLE, 0)
+
+
+def _prctl(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+
+
+def serve(sock: socket.socket) -> None:
+    """Fork children until the parent is gone."""
+    import torch
+
+    import tacit.tensor  # loaded here once, so that no child has to
+
+    del tacit
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are reaped by the kernel; results come over sockets
+    while True:
+        _, fds, _, _ = socket.recv_fds(sock, 1, 64)
+        payload = receive_message(sock)
+        if payload is None:
+            return
+        request: Request = pickle.loads(payload)
+        results = [socket.socket(fileno=fd) for fd in fds]
+        ends, relay = _links(request)
+        pids = [_fork(lambda p=place: _child(p, request, results, ends, sock)) for place in range(request.children)]
+        if relay is not None:
+            _fork(lambda: _relay(relay, results, sock))
+        keep_only(ends, None)
+        for result in results:
+            result.close()
+        send_message(sock, pickle.dumps(pids))
+
+
+def _links(request: Request) -> tuple[list[dict[int, socket.socket]], Callable[[], None] | None]:
+    if not request.linked:
+        return [{} for _ in range(request.children)], None
+    if request.weather is None:
+        return socket_pairs(request.children), None
+    return simulated_channels(request.children, request.weather)
+
+
+def _fork(work: Callable[[], None]) -> int:
+    pid = os.fork()
+    if pid:
+        return pid
+    status = 1
+    try:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        work()
+        status = 0
+    finally:
+        os._exit(status)
+
+
+def _relay(relay: Callable[[], None], results: list[socket.socket], control: socket.socket) -> None:
+    control.close()
+    for result in results:
+        result.close()
+    relay()
+
+
+def _child(
+    place: int, request: Request, results: list[socket.socket], ends: list[dict[int, socket.socket]], control: Any
+) -> None:
+    control.close()
+    for other, result in enumerate(results):
+        if other != place:
+            result.close()
+    links = keep_only(ends, place)
+    report = Report(results[place])
+    sys.path[:] = request.search_path
+    os.chdir(request.folder)
+    sys.stdout = sys.stderr = Lines(report)  # type: ignore[assignment]
+    try:
+        result = pickle.loads(request.task)(place, links, report)
+        sys.stdout.flush()
+        report.send("result", result)
+    except BaseException as error:  # the parent decides what to do with it
+        sys.stdout.flush()
+        _send_error(report, error)
+
+
+def _send_error(report: Report, error: BaseException) -> None:
+    text = "".join(traceback.format_exception(error))
+    try:
+        report.send("error", error, text)
+    except Exception:  # an exception that cannot be pickled still has a text
+        report.send("error", RuntimeError(f"{type(error).__name__}: {error}"), text)
+
+
+class Lines:
+    """Standard output of a child: whole lines go to the parent, which knows whose they are."""
+
+    encoding = "utf-8"
+    errors = "replace"
+
+    def __init__(self, report: Report) -> None:
+        self._report = report
+        self._rest = ""
+
+    def write(self, text: str) -> int:
+        """Keep the last, unfinished line back."""
+        *whole, self._rest = (self._rest + text).split("\n")
+        for line in whole:
+            self._report.send("line", line)
+        return len(text)
+
+    def flush(self) -> None:
+        """Send what there is."""
+        if self._rest:
+            self._report.send("line", self._rest)
+            self._rest = ""
+
+    def isatty(self) -> bool:
+        """Never: the parent owns the screen."""
+        return False
+
+    def fileno(self) -> int:
+        """There is no file behind it."""
+        raise OSError("the output of a party is collected by its parent")
+
+
+if __name__ == "__main__":
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    serve(socket.socket(fileno=int(sys.argv[1])))

@@ -1,0 +1,281 @@
+"""How a program becomes a party: connect when it first needs the others, run it, part from them, account for it.
+
+    take_part    one program as one party, over whatever links it is given
+    simulate     one function as n parties on this machine, for notebooks and tests
+
+The parties are processes, never threads: torch's generator belongs to the whole process, and every party needs its own.
+"""
+
+from __future__ import annotations
+
+import os
+import selectors
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, TypeVar
+
+from tacit.errors import Misuse, PeerFault, PeerLost, RefusedOp, RevealRefused, TacitError
+from tacit.net.channel import SocketChannel
+from tacit.net.mesh import Mesh
+from tacit.net.simulated import Weather
+from tacit.session import current, forkserver
+from tacit.session.disclosure import Allowance, Disclosures, allow_everything
+from tacit.session.handshake import Terms, greet
+from tacit.session.party import Party, ProgressSink
+from tacit.session.randomness import Randomness
+from tacit.session.session import Session
+
+Result = TypeVar("Result")
+
+#: Errors whose text says nothing about this party's data, so that the others may read it.
+_TELLABLE = (PeerFault, RefusedOp, RevealRefused)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a session needs to know beyond its links."""
+
+    terms: Terms
+    protocol: str = "replicated3"
+    ring_bits: int = 64
+    frac_bits: int = 16
+    deadline_s: float = 30.0
+
+
+@dataclass
+class Outcome:
+    """What a program returned, and the account of its run (None if it never connected)."""
+
+    result: Any = None
+    account: dict[str, Any] | None = field(default=None)
+
+
+def take_part(
+    party: Party,
+    settings: Settings,
+    meet: Callable[[], Mesh],
+    program: Callable[[], Result],
+    disclosures: Disclosures,
+) -> Outcome:
+    """Run `program` as `party`. `meet` connects the parties; it is called when the program first needs them.
+
+    If the program fails, the others are told at once, in words that hold no data.
+    """
+    run = current.Run(party, partial(_connect, party, settings, meet, disclosures))
+    current.enter(run)
+    try:
+        result = program()
+        session = run.connected
+        if session is not None:
+            session.close()
+        return Outcome(result, account(party, session))
+    except BaseException as error:
+        if run.connected is not None:
+            run.connected.abort(farewell(error))
+        raise
+    finally:
+        current.enter(None)
+
+
+def _connect(party: Party, settings: Settings, meet: Callable[[], Mesh], disclosures: Disclosures) -> Session:
+    mesh = meet()
+    try:
+        agreed = greet(party.place, settings.terms, mesh)
+    except BaseException as error:
+        mesh.abort(farewell(error))
+        raise
+    return Session(
+        party.place,
+        party.parties,
+        mesh,
+        Randomness(agreed.pair_keys, agreed.session_id),
+        protocol=settings.protocol,
+        ring_bits=settings.ring_bits,
+        frac_bits=settings.frac_bits,
+        public_seed=agreed.public_seed,
+        disclosures=disclosures,
+    )
+
+
+def farewell(error: BaseException) -> str:
+    """What the other parties are told of our error. The text of most errors stays here: it may speak of our data."""
+    kind = type(error).__name__
+    return f"{kind}: {error.message}" if isinstance(error, _TELLABLE) else kind
+
+
+def account(party: Party, session: Session | None) -> dict[str, Any] | None:
+    """Rounds, bytes, seconds and disclosures of one party, for reports."""
+    if session is None:
+        return None
+    return {
+        "party": party.name,
+        "parties": list(party.parties),
+        "protocol": session.protocol,
+        "frac_bits": session.frac_bits,
+        "public_seed": session.public_seed,
+        **session.meter.report(),
+        "disclosures": [entry.as_dict() for entry in session.disclosures.report()],
+    }
+
+
+# -- parties on this machine -----------------------------------------------------------------------------------------
+
+
+_server: forkserver.ForkServer | None = None
+
+
+def fork_server() -> forkserver.ForkServer:
+    """The server of this process, started on first use (about 3 s, most of it torch)."""
+    global _server
+    if _server is None or not _server.alive():
+        _server = forkserver.ForkServer()
+    return _server
+
+
+class Children:
+    """The parties of one local run, as their parent sees them."""
+
+    def __init__(self, names: Sequence[str], request: forkserver.Request) -> None:
+        self.names = tuple(names)
+        self._sockets, self.pids = fork_server().start(request)
+
+    def watch(self, on_message: Callable[[int, tuple[Any, ...]], None]) -> list[Any]:
+        """Pass on every message; the results by place once all are in. Raises the first error that is a cause."""
+        import pickle
+
+        results: dict[int, Any] = {}
+        errors: list[tuple[int, BaseException]] = []
+        with selectors.DefaultSelector() as selector:
+            for place, sock in enumerate(self._sockets):
+                selector.register(sock, selectors.EVENT_READ, place)
+            while selector.get_map():
+                for key, _ in selector.select():
+                    sock, place = key.fileobj, key.data
+                    assert isinstance(sock, socket.socket)
+                    payload = _message(sock)
+                    if payload is None:
+                        selector.unregister(sock)
+                        sock.close()
+                        if place not in results and place not in {bad for bad, _ in errors}:
+                            errors.append((place, PeerLost(f"the process of {self.names[place]} ended by itself",
+                                                           hint="see its output above; was it killed?")))
+                        continue
+                    # Written by our own child over a socket that only it holds; see forkserver.
+                    message = pickle.loads(payload)
+                    if message[0] == "result":
+                        results[place] = message[1]
+                    elif message[0] == "error":
+                        errors.append((place, _annotated(message[1], message[2])))
+                    on_message(place, message)
+        if errors:
+            raise next((error for _, error in errors if not isinstance(error, PeerFault)), errors[0][1])
+        return [results[place] for place in range(len(self.names))]
+
+
+def _message(sock: socket.socket) -> bytes | None:
+    try:
+        return forkserver.receive_message(sock)
+    except ConnectionResetError:
+        return None
+
+
+def _annotated(error: BaseException, text: str) -> BaseException:
+    """An unexpected error keeps the child's traceback as a note; ours say what to do and need none."""
+    if not isinstance(error, TacitError):
+        error.add_note("in the party's own process:\n" + text)
+    return error
+
+
+def simulate(
+    function: Callable[[], Result],
+    parties: int | Sequence[str] = 3,
+    *,
+    protocol: str = "replicated3",
+    frac_bits: int = 16,
+    seed: int | None = None,
+    network: Weather | None = None,
+    deadline_s: float = 30.0,
+    reveals: Allowance = allow_everything,
+    on_line: Callable[[str, str], None] | None = None,
+) -> list[Result]:
+    """Run `function` as every party, each a process of this machine, and return what each of them returned.
+
+    function    takes no arguments; closures and functions of a notebook are fine. tacit.party() says who it is.
+    parties     how many, or their names.
+    protocol    "replicated3" needs three parties; "plain" takes any number and protects nothing.
+    seed        public seed of initial weights and shuffles; agreed afresh when None.
+    network     a simulated network (latency, bandwidth, faults); plain local sockets when None.
+    on_line     called with (party, line) for each line of output; printed with the party's name when None.
+
+    Raises the error of the party that failed first.
+    """
+    names = _names(parties)
+    if protocol == "replicated3" and len(names) != 3:
+        raise Misuse(f"replicated3 runs among three parties, not {len(names)}", hint='protocol="plain" takes any number')
+    settings = Settings(
+        Terms(names, {"protocol": protocol, "frac_bits": frac_bits}, seed=seed), protocol, 64, frac_bits, deadline_s
+    )
+    task = partial(_simulated, function, names, settings, reveals)
+    children = Children(names, request(task, len(names), linked=True, weather=network))
+    tell = on_line or (lambda name, line: print(f"{name} | {line}"))
+
+    def on_message(place: int, message: tuple[Any, ...]) -> None:
+        if message[0] == "line":
+            tell(names[place], message[1])
+
+    return [outcome.result for outcome in children.watch(on_message)]
+
+
+def request(
+    task: Callable[..., Any], children: int, *, linked: bool, weather: Weather | None = None
+) -> forkserver.Request:
+    """A request to the fork server, with this process's search path and folder."""
+    import cloudpickle
+
+    path = tuple(sys.path)
+    return forkserver.Request(children, cloudpickle.dumps(task), linked, weather, path, os.getcwd())
+
+
+def socket_mesh(party: Party, links: Mapping[int, socket.socket], deadline_s: float) -> Mesh:
+    """A mesh over sockets that a common parent made."""
+    channels = {peer: SocketChannel(sock) for peer, sock in links.items()}
+    return Mesh(party.place, party.parties, channels, deadline_s=deadline_s)
+
+
+def progress_to(report: forkserver.Report) -> ProgressSink:
+    """Progress of a child, sent to its parent a few times a second."""
+    from time import monotonic
+
+    last = [0.0]
+
+    def show(title: str, done: int, total: int | None) -> None:
+        if done in (0, total) or monotonic() - last[0] > 0.2:
+            last[0] = monotonic()
+            report.send("progress", title, done, total)
+
+    return show
+
+
+def _simulated(
+    function: Callable[[], Any],
+    names: tuple[str, ...],
+    settings: Settings,
+    reveals: Allowance,
+    place: int,
+    links: Mapping[int, socket.socket],
+    report: forkserver.Report,
+) -> Outcome:
+    party = Party(names[place], place, names, show_progress=progress_to(report))
+    disclosures = Disclosures(reveals, "the simulation")
+    meet = partial(socket_mesh, party, links, settings.deadline_s)
+    outcome = take_part(party, settings, meet, function, disclosures)
+    return outcome
+
+
+def _names(parties: int | Sequence[str]) -> tuple[str, ...]:
+    if isinstance(parties, int):
+        return tuple(f"party{place}" for place in range(parties))
+    return tuple(parties)

@@ -1,0 +1,58 @@
+"""Every random word of a run has an address: the pair that shares it, its purpose, and its place in that stream.
+
+A pair agrees one key inside its own connection. From it comes one AES-CTR stream per purpose, read once and in order, so
+no (key, counter) pair is ever used twice and both ends of the pair read the same words (house rule D6). torch's and
+numpy's generators are never used here.
+
+Purposes are part of the key: the pad of an opening and the share of an input are never the same words, although they
+come from the same pair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tacit.crypto.primitives import Stream, derive
+from tacit.ring.words import Ring
+
+Words = NDArray[np.int64]
+
+
+class Randomness:
+    """The streams of one party: one key per peer, one stream per (peer, purpose)."""
+
+    def __init__(self, pair_keys: Mapping[int, bytes], session_id: bytes) -> None:
+        self._pair_keys = dict(pair_keys)
+        self._session_id = session_id
+        self._streams: dict[tuple[int, str], Stream] = {}
+
+    def __repr__(self) -> str:
+        return f"Randomness(peers={sorted(self._pair_keys)}, streams={len(self._streams)})"
+
+    def words(self, peer: int, purpose: str, shape: tuple[int, ...], ring: Ring) -> Words:
+        """Uniform ring elements that `peer` draws as well, if it asks for the same shape at the same point."""
+        return ring.from_wire(self._draw(peer, purpose, shape, ring.wire_dtype))
+
+    def narrow(
+        self, peer: int, purpose: str, shape: tuple[int, ...], dtype: np.dtype[np.signedinteger]
+    ) -> NDArray[np.signedinteger]:
+        """Uniform words of a narrower integer type; arithmetic on them wraps at that width."""
+        return self._draw(peer, purpose, shape, dtype)
+
+    def _draw(
+        self, peer: int, purpose: str, shape: tuple[int, ...], dtype: np.dtype[np.signedinteger]
+    ) -> NDArray[np.signedinteger]:
+        stream = self._streams.get((peer, purpose))
+        if stream is None:
+            stream = self._streams[peer, purpose] = self._open(peer, purpose)
+        out = np.empty(shape, dtype=dtype)
+        if out.size:
+            stream.fill(memoryview(out.reshape(-1).view(np.uint8)))
+        return out
+
+    def _open(self, peer: int, purpose: str) -> Stream:
+        # The session id is in the key as well: a pair key is fresh for each run, and were it not, the streams would be.
+        return Stream(derive(self._pair_keys[peer], label="stream", context=self._session_id + purpose.encode()))

@@ -1,0 +1,72 @@
+"""Losses. Their values are promises: no backward pass reads the value of a loss, so one that nobody reveals costs nothing.
+
+A promise works on snapshots of its inputs. They are copies of local memory and cost no message; without them a write in
+place between the loss and its first use would change the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tacit.tensor import linear, nonlinear
+from tacit.tensor.cell import Cell
+from tacit.tensor.operands import Operand, context_of
+from tacit.tensor.secret import SecretTensor
+
+NONE, MEAN, SUM = 0, 1, 2  # aten's numbering of `reduction`
+
+
+def mse_loss(x: Tensor, y: Tensor, reduction: int = MEAN) -> SecretTensor:
+    """(x - y)^2, its mean or its sum."""
+    return _promised(lambda a, b: _reduced(linear.pow_scalar(linear.sub(a, b), 2), reduction), (x, y), reduction)
+
+
+def mse_loss_backward(grad: Operand, x: Tensor, y: Tensor, reduction: int) -> SecretTensor:
+    """2 (x - y) grad, over the number of entries for the mean."""
+    difference = linear.sub(x, y)
+    factor = 2.0 / max(difference.numel(), 1) if reduction == MEAN else 2.0
+    return linear.mul(linear.mul(difference, factor), grad)
+
+
+def binary_cross_entropy_with_logits(
+    x: Tensor, y: Tensor, weight: Tensor | None = None, pos_weight: Tensor | None = None, reduction: int = MEAN
+) -> SecretTensor:
+    """(1 - y) x + softplus(-x), weighted as torch does; the backward pass is sigmoid, sub and mul rows."""
+
+    def value(x: Any, y: Any, weight: Any, pos_weight: Any) -> SecretTensor:
+        tail = nonlinear.softplus(linear.neg(x)) if isinstance(x, SecretTensor) else torch.nn.functional.softplus(-x)
+        if pos_weight is not None:
+            tail = (1 + (pos_weight - 1) * y) * tail
+        loss = (1 - y) * x + tail
+        return _reduced(loss if weight is None else loss * weight, reduction)
+
+    return _promised(value, (x, y, weight, pos_weight), reduction)
+
+
+def _reduced(x: SecretTensor, reduction: int) -> SecretTensor:
+    return {NONE: lambda v: v, MEAN: linear.mean_all, SUM: linear.sum_all}[reduction](x)
+
+
+def _promised(value: Callable[..., SecretTensor], operands: tuple[Any, ...], reduction: int) -> SecretTensor:
+    context = context_of(*operands)
+    tensors = [operand for operand in operands if isinstance(operand, Tensor)]
+    shape = tuple(torch.broadcast_shapes(*(t.shape for t in tensors))) if reduction == NONE else ()
+    kept = [_snapshot(operand) for operand in operands]
+
+    def keep() -> tuple[Tensor, int]:
+        # The rows are called on bare secret tensors: whoever forces the value may have autograd switched on.
+        with torch.no_grad(), context.session.meter.measure("loss value"):
+            cell = value(*kept)._cell
+        return cell.shares, cell.frac_bits
+
+    return SecretTensor(Cell(context, None, promise=keep, shape=shape), torch.float32)
+
+
+def _snapshot(operand: Any) -> Any:
+    if isinstance(operand, SecretTensor):
+        return linear.clone_of(operand)
+    return operand.detach().clone() if isinstance(operand, Tensor) else operand

@@ -1,0 +1,133 @@
+"""What the rows of the table share: telling secret operands from public ones, and moving between number formats.
+
+Any operand may be a secret tensor, a plain tensor or a Python number. Plain ones are public: every party must hold the
+same value, since each adds it to its own share.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tacit.errors import RefusedOp
+from tacit.protocols import Shares
+from tacit.tensor.cell import GUARD_BITS, Cell, Context, rescaled
+from tacit.tensor.secret import SecretTensor, cell_of
+
+Number = float | int | bool
+Operand = Tensor | Number
+
+
+def find_cell(values: Iterable[Any]) -> Cell | None:
+    """The first cell among nested arguments."""
+    for value in values:
+        if isinstance(value, SecretTensor):
+            return value._cell
+        if isinstance(value, list | tuple):
+            found = find_cell(value)
+            if found is not None:
+                return found
+    return None
+
+
+def context_of(*values: Any) -> Context:
+    """The run that the operands belong to."""
+    cell = find_cell(values)
+    assert cell is not None, "a row was called without a secret operand"
+    return cell.context
+
+
+def made(context: Context, shares: Shares, frac_bits: int, dtype: torch.dtype) -> SecretTensor:
+    """A new secret tensor over fresh shares."""
+    return SecretTensor(Cell(context, shares, frac_bits), dtype)
+
+
+def is_float(dtype: torch.dtype) -> bool:
+    """Whether the label is one that has fraction bits."""
+    return dtype.is_floating_point
+
+
+def as_number(value: Operand) -> Number | None:
+    """A public single number (Python or 0-d plain tensor) as a Python number; None for anything else."""
+    if isinstance(value, Tensor):
+        return None if isinstance(value, SecretTensor) or value.dim() else value.item()
+    return value
+
+
+def words_of(context: Context, value: Operand, frac_bits: int, what: str) -> np.ndarray:
+    """A public operand as ring elements with `frac_bits` fraction bits. Refuses a constant that would become 0."""
+    plain = value.detach() if isinstance(value, Tensor) else value
+    return context.fixed.encode(_masks_clamped(plain), frac_bits=frac_bits, what=what)
+
+
+def _masks_clamped(value: Operand) -> Operand:
+    """Attention masks add -inf or the smallest float; read them as "masked" and keep them in range."""
+    if isinstance(value, Tensor) and value.is_floating_point() and bool((value < -1e30).any()):
+        return torch.where(value < -1e30, torch.full_like(value, -(2.0**20)), value)
+    return value
+
+
+def natural_bits(context: Context, value: Operand) -> int:
+    """0 for whole numbers, which stay exact without fraction bits; the job's fraction bits for all else."""
+    if isinstance(value, Tensor):
+        whole = not value.is_floating_point() or bool((value == value.round()).all() and (value.abs() < 2**16).all())
+        return 0 if whole else context.frac_bits
+    return 0 if float(value).is_integer() else context.frac_bits
+
+
+def scaled(cell: Cell, factor: Number, want: int | None = None) -> tuple[Shares, int]:
+    """cell * factor. Whole factors and powers of two are exact and local; others keep 16 significant bits and truncate.
+
+    `want` is the number of fraction bits to truncate to; by default those of the cell, or the job's if that is more.
+    """
+    context, shares, frac = cell.context, cell.shares, cell.frac_bits
+    if math.isfinite(factor) and float(factor).is_integer() and abs(factor) < 2.0**context.fixed.value_bits:
+        return (shares if factor == 1 else context.protocol.scale(shares, int(factor))), frac
+    m, g = context.fixed.factor(float(factor))
+    product = shares if m == 1 else context.protocol.scale(shares, m)
+    if abs(m) == 1 and frac + g <= context.frac_bits + GUARD_BITS:
+        return product, frac + g
+    target = max(frac, context.frac_bits) if want is None else want
+    if frac + g <= target:
+        return product, frac + g
+    return rescaled(context.protocol, product, frac + g, target), target
+
+
+def aligned(x: Cell, y: Cell) -> tuple[Shares, Shares, int]:
+    """Both with the same fraction bits, without losing any that the job's format can hold."""
+    if x.frac_bits == y.frac_bits:
+        return x.shares, y.shares, x.frac_bits
+    (xs, xf), (ys, yf) = x.settled(), y.settled()
+    frac = max(xf, yf)
+    protocol = x.context.protocol
+    return rescaled(protocol, xs, xf, frac), rescaled(protocol, ys, yf, frac), frac
+
+
+def expanded(shares: Shares, shape: torch.Size | tuple[int, ...]) -> Shares:
+    """Shares as if the secret had been expanded to `shape`; no memory is copied."""
+    missing = len(shape) - (shares.dim() - 1)
+    return shares.reshape(shares.shape[0], *(1,) * missing, *shares.shape[1:]).expand(shares.shape[0], *shape)
+
+
+def spread(x: Shares, y: Shares) -> tuple[Shares, Shares]:
+    """Both broadcast to their common shape: share layouts put the components first, where torch would misalign them."""
+    if x.dim() == y.dim():
+        return x, y
+    shape = torch.broadcast_shapes(x.shape[1:], y.shape[1:])
+    return expanded(x, shape), expanded(y, shape)
+
+
+def refuse(what: str, instead: str) -> RefusedOp:
+    """The error for an argument of a known operator that has no meaning on secrets."""
+    return RefusedOp(what, hint=instead)
+
+
+__all__ = [
+    "Number", "Operand", "aligned", "as_number", "cell_of", "context_of", "expanded", "find_cell", "is_float", "made",
+    "natural_bits", "refuse", "scaled", "spread", "words_of",
+]
