@@ -18,9 +18,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from tacit.crypto.certificate import make_certificate
 from tacit.errors import TacitError
-from tacit.net.channel import SocketChannel, keep_only, socket_pairs
+from tacit.net.channel import Channel, SocketChannel, keep_only, socket_pairs
 from tacit.net.mesh import Mesh
-from tacit.net.tcp import Endpoint, TransportIdentity
+from tacit.net.simulated import Relay
+from tacit.net.tcp import Endpoint, TransportIdentity, connect_all
 
 NAMES = ("alice", "bob", "crypto-producer")
 PATIENCE_S = 20.0  # no test needs it; a hang becomes a failure
@@ -29,7 +30,7 @@ Body = Callable[[Mesh, Callable[[str], None]], Any]
 
 
 class Crew:
-    """One process per party. A body gets its mesh and `tell`, by which it reports to the test; errors become reports."""
+    """One process per party, over socketpairs or, with `site`, over TLS. A body gets its mesh and `tell`, which reports to the test."""
 
     def __init__(self) -> None:
         self.pids: dict[int, int] = {}
@@ -42,13 +43,21 @@ class Crew:
         *,
         deadline_s: float = 10.0,
         ends: list[dict[int, socket.socket]] | None = None,
-        relay: Callable[[], None] | None = None,
+        relay: Relay | None = None,
+        site: Site | None = None,
     ) -> Crew:
         ends = socket_pairs(len(bodies)) if ends is None else ends
         for place, body in enumerate(bodies):
-            self._fork(place, lambda tell, body=body, place=place: _live(body, place, ends, deadline_s, tell))
+
+            def run(tell: Callable[[Any], None], body: Body = body, place: int = place) -> None:
+                if relay is not None:
+                    relay.close()
+                _live(body, place, ends, deadline_s, tell, site)
+
+            self._fork(place, run)
         if relay is not None:
             self._fork(len(bodies), lambda tell: relay())
+            relay.close()
         keep_only(ends, None)
         return self
 
@@ -92,15 +101,20 @@ class Crew:
             os.waitpid(pid, 0)
         for pipe in self._pipes.values():
             os.close(pipe)
+        self.pids.clear(), self._pipes.clear()
 
 
 def _write(fd: int, report: Any) -> None:
     os.write(fd, json.dumps(report).encode() + b"\n")
 
 
-def _live(body: Body, place: int, ends: Any, deadline_s: float, tell: Callable[[Any], None]) -> None:
-    mine = keep_only(ends, place)
-    channels = {peer: SocketChannel(sock) for peer, sock in mine.items()}
+def _live(body: Body, place: int, ends: Any, deadline_s: float, tell: Any, site: Site | None) -> None:
+    channels: dict[int, Channel]
+    if site is None:
+        channels = {peer: SocketChannel(sock) for peer, sock in keep_only(ends, place).items()}
+    else:
+        keep_only(ends, None)
+        channels = connect_all(place, site.endpoints, site.identities[place], deadline_s=deadline_s)
     mesh = Mesh(place, NAMES[: len(ends)], channels, deadline_s=deadline_s)
     start_s = monotonic()
     try:
@@ -182,14 +196,18 @@ def meshes() -> Iterator[Callable[..., list[Mesh]]]:
 def raw() -> Iterator[Callable[..., tuple[Mesh, list[socket.socket]]]]:
     """A mesh at place 0 and the bare sockets of its peers, to say things that no mesh would say."""
     opened: list[socket.socket] = []
+    made: list[Mesh] = []
 
     def make(parties: int = 2, deadline_s: float = 5.0) -> tuple[Mesh, list[socket.socket]]:
         ends = socket_pairs(parties)
         channels = {peer: SocketChannel(sock) for peer, sock in ends[0].items()}
         for owned in ends[1:]:
             opened.extend(owned.values())
-        return Mesh(0, NAMES[:parties], channels, deadline_s=deadline_s), [owned[0] for owned in ends[1:]]
+        made.append(Mesh(0, NAMES[:parties], channels, deadline_s=deadline_s))
+        return made[-1], [owned[0] for owned in ends[1:]]
 
     yield make
+    for mesh in made:
+        mesh.abort("the test is over")
     for sock in opened:
         sock.close()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-
 from tacit.net.frames import Kind
 from tacit.net.mesh import Mesh
 
@@ -108,7 +107,7 @@ def test_the_chain_of_pings_names_the_stopped_party_without_any_abort(crew: Crew
             tell("ready")
             mesh.receive_control(0, Kind.HELLO)
         if mesh.me == 1:
-            mesh.deadline_s = 60.0
+            mesh._patience.deadline_s = 60.0
         mesh.collect(7, "relu", {mesh.me + 1: bytearray(8)})
 
     crew.start([body] * 3, deadline_s=1.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
 import ssl
 import struct
@@ -32,7 +33,7 @@ from tacit.net.mesh import Mesh
 from tacit.net.tcp import Endpoint, TransportIdentity, connect_all
 
 if TYPE_CHECKING:
-    from conftest import Site
+    from conftest import Crew, Site
 
 PATIENCE_S = 20.0
 Met = dict[int, Channel]
@@ -385,6 +386,28 @@ def test_a_cut_tls_connection_is_a_lost_party(gather: Gather, pair: Site) -> Non
         mesh.collect(0, "mm", {1: bytearray(8)})
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_party_killed_or_stopped_in_the_middle_of_a_large_frame_is_named(
+    crew: Crew, site: Site, number: signal.Signals
+) -> None:
+    size = 8 << 20
+
+    def body(mesh: Mesh, tell: Callable[[object], None]) -> None:
+        peers = [place for place in range(3) if place != mesh.me]
+        for step in range(1000):
+            mesh.exchange(step, "mm", {peer: bytes(size) for peer in peers}, {peer: bytearray(size) for peer in peers})
+            if step == 0:
+                tell("ready")
+
+    crew.start([body] * 3, site=site, deadline_s=1.2)
+    assert [crew.hear(place) for place in range(3)] == ["ready"] * 3
+    crew.signal(1, number)
+    for place in (0, 2):
+        report = crew.hear(place, within_s=4.0)
+        assert report["culprit"] == 1, report
+        assert 'party 1 ("bob")' in report["text"], report
+
+
 def test_a_worn_out_key_is_refused(gather: Gather, pair: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     gathering = gather(pair)
     gathering.come(0)
@@ -405,11 +428,11 @@ def test_a_key_that_is_not_the_certificates_is_our_own_mistake(pair: Site) -> No
         connect_all(0, damaged, pair.identities[0], deadline_s=1)
 
 
-def test_keys_are_absent_from_representations_and_no_file_holds_one(pair: Site, tmp_path: object) -> None:
+def test_keys_are_absent_from_representations_and_no_file_holds_one(pair: Site) -> None:
     assert "PRIVATE" not in repr(pair.identities[0])
     before = set(os.listdir("/proc/self/fd"))
-    with tls._file_of(b"secret") as path:
-        assert open(path, "rb").read() == b"secret"  # noqa: SIM115
+    with tls._file_of(b"secret") as path, open(path, "rb") as file:
+        assert file.read() == b"secret"
     assert not os.path.exists(path)
     assert set(os.listdir("/proc/self/fd")) == before
 

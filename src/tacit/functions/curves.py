@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -103,7 +104,7 @@ def _dot(x: Tensor, y: Tensor) -> Tensor:
 def table(curve: Curve, frac_bits: int) -> tuple[list[int], np.ndarray, np.ndarray]:
     """Thresholds in units, the leftmost coefficients [degree + 1], and the changes at each knot [degree + 1, knots]."""
     knots = curve.knots
-    cubics = [_scaled(_cubic(curve.value, a, b)) for a, b in zip(knots, knots[1:], strict=False)]
+    cubics = [_scaled(_cubic(curve.value, a, b)) for a, b in pairwise(knots)]
     rows = np.array([_scaled([Fraction(0)]), *cubics, _scaled([Fraction(curve.right_constant)])], dtype=np.int64)
     return [int(knot * 2**frac_bits) for knot in knots], rows[0], np.ascontiguousarray(np.diff(rows, axis=0).T)
 

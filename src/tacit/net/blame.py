@@ -13,6 +13,10 @@ from tacit.errors import PeerDiverged, PeerLost, PeerSilent, PeerStopped
 from tacit.net.frames import SAME_PROGRAM, describe
 
 
+PING_EVERY_S = 1.0
+FRESH_PINGS = 2.5  # a party that pinged within so many intervals is known to wait; always less than a deadline
+
+
 class Standing(NamedTuple):
     """What a party last said about its own waiting."""
 
@@ -42,33 +46,90 @@ def where(step: int, label: str) -> str:
     return f"step {step} {label}"
 
 
-def overdue_fault(
-    names: Sequence[str],
-    me: int,
-    overdue: int,
-    standings: Mapping[int, Standing],
-    *,
-    at: tuple[int, str],
-    waited_s: float,
-    now_s: float,
-    fresh_s: float,
-) -> tuple[int, PeerSilent | PeerDiverged]:
-    """(place to blame, error) when `overdue` has moved nothing for `waited_s`."""
-    culprit = root_cause(me, overdue, standings, now_s=now_s, fresh_s=fresh_s)
-    if culprit is None:
-        said = standings[overdue]
-        return overdue, PeerDiverged(
-            f"{describe(overdue, names[overdue])} is at {where(said.step, said.label)}; we are at {where(*at)}; "
-            "all parties wait for each other",
-            hint=SAME_PROGRAM,
+class Overdue(Exception):
+    """Carries the verdict from `Patience.judge` to the mesh, which keeps the place and raises the fault."""
+
+    def __init__(self, culprit: int, fault: PeerSilent | PeerDiverged) -> None:
+        super().__init__()
+        self.culprit = culprit
+        self.fault = fault
+
+
+class Patience:
+    """The clocks of one party's waits and what the others said about theirs.
+
+    Silence is what counts, not duration: a clock starts again with each byte of payload that moves.
+    """
+
+    def __init__(self, me: int, names: Sequence[str], deadline_s: float) -> None:
+        self.deadline_s = deadline_s
+        self._me = me
+        self._names = names
+        self._ping_every_s = min(PING_EVERY_S, deadline_s / 3)
+        self._next_ping_s: float | None = None
+        self._standings: dict[int, Standing] = {}
+        self._clocks: dict[int, tuple[float, int]] = {}  # {place: (silent since, bytes moved until then)}
+
+    def forget_clocks(self) -> None:
+        """A new wait begins."""
+        self._clocks.clear()
+        self._next_ping_s = None
+
+    def hear(self, place: int, standing: Standing, moved_bytes: int) -> None:
+        """A PING of `place` has come."""
+        before = self._standings.get(place)
+        if before is None or before[1:] != standing[1:]:
+            # It has moved on and only now waits for somebody: its clock starts again, and it will itself run out of
+            # patience before we do.
+            self._clocks[place] = (standing.heard_s, moved_bytes)
+        self._standings[place] = standing
+
+    def judge(self, awaited: Mapping[int, int], at: tuple[int, str], now_s: float) -> float:
+        """When to judge again at the latest. `awaited` is {place: bytes moved so far}. Raises Overdue."""
+        if self._next_ping_s is None:
+            self._next_ping_s = now_s + self._ping_every_s
+        next_s = self._next_ping_s
+        for place, moved_bytes in awaited.items():
+            clock = self._clocks.get(place)
+            if clock is None or clock[1] != moved_bytes:
+                clock = self._clocks[place] = (now_s, moved_bytes)
+            waited_s = now_s - clock[0]
+            if waited_s >= self.deadline_s:
+                raise self._verdict(place, at, waited_s, now_s)
+            next_s = min(next_s, clock[0] + self.deadline_s)
+        return next_s
+
+    def ping_is_due(self, now_s: float) -> bool:
+        due = self._next_ping_s is not None and now_s >= self._next_ping_s
+        if due:
+            self._next_ping_s = now_s + self._ping_every_s
+        return due
+
+    def _verdict(self, overdue: int, at: tuple[int, str], waited_s: float, now_s: float) -> Overdue:
+        fresh_s = self._ping_every_s * FRESH_PINGS
+        culprit = root_cause(self._me, overdue, self._standings, now_s=now_s, fresh_s=fresh_s)
+        names = self._names
+        who = describe(overdue, names[overdue])
+        if culprit is None:
+            said = self._standings[overdue]
+            return Overdue(
+                overdue,
+                PeerDiverged(
+                    f"{who} is at {where(said.step, said.label)}; we are at {where(*at)}; "
+                    "all parties wait for each other",
+                    hint=SAME_PROGRAM,
+                ),
+            )
+        via = "" if culprit == overdue else f"; {who}, for whom we wait, waits for it too"
+        return Overdue(
+            culprit,
+            PeerSilent(
+                f"{describe(culprit, names[culprit])} is connected and has sent nothing for {waited_s:.0f} s; "
+                f"we are at {where(*at)}{via}",
+                hint=f"look at the machine of {names[culprit]}: is the program stopped, swapping or still computing? "
+                "a longer deadline is set in the job file",
+            ),
         )
-    via = "" if culprit == overdue else f"; {describe(overdue, names[overdue])}, for whom we wait, waits for it too"
-    return culprit, PeerSilent(
-        f"{describe(culprit, names[culprit])} is connected and has sent nothing for {waited_s:.0f} s; "
-        f"we are at {where(*at)}{via}",
-        hint=f"look at the machine of {names[culprit]}: is the program stopped, swapping or still computing? "
-        "a longer deadline is set in the job file",
-    )
 
 
 def lost_fault(names: Sequence[str], lost: int, how: str, at: tuple[int, str]) -> PeerLost:

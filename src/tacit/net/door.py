@@ -116,6 +116,7 @@ class Door:
                 self._turn_away(victim, "crowded out")
             sock.setblocking(False)
             try:
+                sock.getpeername()  # first, since wrap_socket loses the descriptor of one that has been reset
                 tls = self._context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
             except OSError:
                 sock.close()

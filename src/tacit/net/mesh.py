@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any, NoReturn
 
 from tacit.errors import PeerFault, PeerLost
-from tacit.net import blame
+from tacit.net.blame import Overdue, Patience, Standing, lost_fault, stopped_fault
 from tacit.net.channel import Channel
 from tacit.net.frames import (
     PLACES_MAX,
@@ -33,8 +33,6 @@ from tacit.net.parting import part
 
 Buffer = Any  # anything with the buffer protocol; the type gets a name of its own in Python 3.12
 
-PING_EVERY_S = 1.0
-FRESH_PINGS = 2.5  # a party that pinged within so many intervals is known to wait; less than any deadline
 PARTING_S = 0.5  # how long an abort tries to get its words out
 
 _CLOSED = select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
@@ -60,14 +58,12 @@ class Mesh:
             raise ValueError("a mesh needs one channel for each other party")
         self.me = me
         self.names = tuple(names)
-        self.deadline_s = deadline_s
         self.culprit: int | None = None  # place blamed by the error that ended the run
-        self._ping_every_s = min(PING_EVERY_S, deadline_s / 3)
+        self._patience = Patience(me, self.names, deadline_s)
         self._links = {place: Link(place, names[place], channels[place], self._control) for place in sorted(channels)}
         self._by_fd = {link.channel.fileno(): link for link in self._links.values()}
         self._masks: dict[int, int] = {}
         self._poll = select.poll()
-        self._standings: dict[int, blame.Standing] = {}
         self._at = (0, "start")
         self._fault: PeerFault | None = None
         self._closed = False
@@ -78,10 +74,6 @@ class Mesh:
             Kind.ABORT: self._on_abort,
             Kind.BYE: self._on_bye,
         }
-        # Of the current wait; see _wait.
-        self._since_s: dict[int, float] = {}
-        self._marks: dict[int, int] = {}
-        self._next_ping_s = 0.0
 
     # -- exchanges
 
@@ -144,7 +136,7 @@ class Mesh:
 
     def close(self) -> None:
         """Say BYE, let everything leave and close. Waits for peers only until their machines have all our bytes."""
-        self._part(Kind.BYE, b"", limit_s=self.deadline_s)
+        self._part(Kind.BYE, b"", limit_s=self._patience.deadline_s)
 
     def _part(self, kind: Kind, payload: bytes, *, limit_s: float) -> None:
         if not self._closed:
@@ -185,8 +177,7 @@ class Mesh:
             link = links[peer]
             link.want = want
             asked.append(link)
-        self._since_s.clear()
-        self._next_ping_s = 0.0
+        self._patience.forget_clocks()
         try:
             for link in asked:
                 # Otherwise nothing can have come that poll would not report: reading on suspicion costs an exception.
@@ -212,7 +203,14 @@ class Mesh:
                     return
             self._set_mask(link)
         now_s = monotonic()
-        next_s = self._watch({link.place: link for link in (*asked, *sending)}, now_s)
+        awaited = {link.place: link.moved_bytes for link in (*asked, *sending)}
+        try:
+            next_s = self._patience.judge(awaited, self._at, now_s)
+        except Overdue as overdue:
+            self.culprit = overdue.culprit
+            raise overdue.fault from None
+        if self._patience.ping_is_due(now_s):
+            self._ping(awaited)
         for fd, events in self._poll.poll(max(0.0, next_s - now_s) * 1000 + 1):
             link = self._by_fd[fd]
             if events & _CLOSED:
@@ -236,24 +234,6 @@ class Mesh:
                 self._poll.register(fd, mask)
             else:
                 self._poll.unregister(fd)
-
-    def _watch(self, awaited: Mapping[int, Link], now_s: float) -> float:
-        """When to look again at the latest. The first call of a wait starts its clocks."""
-        if self._next_ping_s == 0.0:
-            self._next_ping_s = now_s + self._ping_every_s
-        next_s = self._next_ping_s
-        for place, link in awaited.items():
-            since_s = self._since_s.get(place)
-            if since_s is None or self._marks[place] != link.moved_bytes:
-                since_s = self._since_s[place] = now_s
-                self._marks[place] = link.moved_bytes
-            if now_s - since_s >= self.deadline_s:
-                self._overdue(place, now_s - since_s, now_s)
-            next_s = min(next_s, since_s + self.deadline_s)
-        if now_s >= self._next_ping_s:
-            self._next_ping_s = now_s + self._ping_every_s
-            self._ping(awaited)
-        return next_s
 
     def _ping(self, awaited: Iterable[int]) -> None:
         payload = encode_ping(sorted(awaited))
@@ -303,14 +283,8 @@ class Mesh:
         awaits = decode_ping(payload, link.sender, len(self.names))
         if link.place in awaits:
             raise garbage(link.sender, "a PING that waits for its own sender")
-        now_s = monotonic()
-        before = self._standings.get(link.place)
-        if before is None or before[1:] != (awaits, frame.step, frame.label):
-            # It has moved on and only now waits for somebody: its time with us starts again, and it will itself
-            # run out of patience before we do.
-            self._since_s[link.place] = now_s
-            self._marks[link.place] = link.moved_bytes
-        self._standings[link.place] = blame.Standing(now_s, awaits, frame.step, frame.label)
+        standing = Standing(monotonic(), awaits, frame.step, frame.label)
+        self._patience.hear(link.place, standing, link.moved_bytes)
 
     def _on_abort(self, link: Link, frame: Frame, payload: bytes) -> None:
         culprit, reason = decode_abort(payload, link.sender, len(self.names))
@@ -321,7 +295,7 @@ class Mesh:
             poll.register(suspect.channel.fileno(), select.POLLRDHUP)
             if not (suspect.ended or suspect.said_bye) and poll.poll(0):
                 self._hear_out(suspect)
-        self.culprit, fault = blame.stopped_fault(self.names, self.me, link.place, culprit, reason, self._at)
+        self.culprit, fault = stopped_fault(self.names, self.me, link.place, culprit, reason, self._at)
         raise fault
 
     def _on_bye(self, link: Link, frame: Frame, payload: bytes) -> None:
@@ -329,26 +303,13 @@ class Mesh:
 
     # -- errors
 
-    def _overdue(self, place: int, waited_s: float, now_s: float) -> NoReturn:
-        self.culprit, fault = blame.overdue_fault(
-            self.names,
-            self.me,
-            place,
-            self._standings,
-            at=self._at,
-            waited_s=waited_s,
-            now_s=now_s,
-            fresh_s=self._ping_every_s * FRESH_PINGS,
-        )
-        raise fault
-
     def _accuse(self, link: Link) -> None:
         if self.culprit is None:
             self.culprit = link.place
 
     def _gone(self, link: Link, how: str) -> NoReturn:
         self.culprit = link.place
-        raise blame.lost_fault(self.names, link.place, how, self._at) from None
+        raise lost_fault(self.names, link.place, how, self._at) from None
 
     def _refuse(self) -> NoReturn:
         if self._fault is not None:

@@ -47,11 +47,12 @@ class Weather:
     hold: Mapping[Way, int] = field(default_factory=dict)  # it and all that follow wait for ever
 
 
-def simulated_channels(parties: int, weather: Weather) -> tuple[list[dict[int, socket.socket]], Callable[[], None]]:
-    """(ends, relay): element i of `ends` is {peer: socket} for party i; `relay` must run in a process of its own.
+def simulated_channels(parties: int, weather: Weather) -> tuple[list[dict[int, socket.socket]], Relay]:
+    """(ends, relay): element i of `ends` is {peer: socket} for party i; `relay()` must run in a process of its own.
 
-    The processes are to be forked by the caller. Each keeps its own ends only (channel.keep_only), and the parent none,
-    or the end of a party would go unnoticed. The relay returns when all parties have gone.
+    The processes are to be forked by the caller. A party keeps its own ends only (channel.keep_only) and calls
+    `relay.close()`; the parent keeps nothing; or the end of a party would go unnoticed. The relay returns when all
+    parties have gone.
     """
     ends: list[dict[int, socket.socket]] = [{} for _ in range(parties)]
     inner: list[dict[int, socket.socket]] = [{} for _ in range(parties)]
@@ -59,12 +60,7 @@ def simulated_channels(parties: int, weather: Weather) -> tuple[list[dict[int, s
         for peer in range(parties):
             if peer != place:
                 ends[place][peer], inner[place][peer] = socket.socketpair()
-
-    def relay() -> None:
-        keep_only(ends, None)
-        Relay(inner, weather).run()
-
-    return ends, relay
+    return ends, Relay(ends, inner, weather)
 
 
 class Wire:
@@ -86,9 +82,13 @@ class Wire:
 
 
 class Relay:
-    """The process between the parties."""
+    """What runs between the parties. `ends` are theirs, `inner` the other halves of the same socketpairs."""
 
-    def __init__(self, inner: list[dict[int, socket.socket]], weather: Weather) -> None:
+    def __init__(
+        self, ends: list[dict[int, socket.socket]], inner: list[dict[int, socket.socket]], weather: Weather
+    ) -> None:
+        self._ends = ends
+        self._inner = inner
         self._weather = weather
         self._luck = Stream(digest(b"tacit weather", str(weather.seed).encode()))
         self._sent_by = [0] * len(inner)
@@ -107,13 +107,19 @@ class Relay:
             "hold": self._hold,
         }
 
-    def run(self) -> None:
+    def close(self) -> None:
+        """For every process but the relay's own."""
+        keep_only(self._inner, None)
+
+    def __call__(self) -> None:
+        keep_only(self._ends, None)
         while any(wire.source is not None or wire.target is not None for wire in self._wires.values()):
             for _, events, wire, writing in self._poll():
                 if writing:
                     self._deliver(wire)
                 elif events:
                     self._take(wire)
+        self.close()
 
     def _poll(self) -> list[tuple[int, int, Wire, bool]]:
         now_s = monotonic()

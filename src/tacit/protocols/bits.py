@@ -1,7 +1,7 @@
 """Boolean circuits over any protocol's AND: carries by a prefix tree, zero tests by an AND tree.
 
 A circuit sees planes (see ring.planes): one AND of 64 planes is one message. Depth is what costs rounds, so both
-circuits are balanced trees; the number of ANDs is what costs bits, so a level handles only the planes that still matter.
+circuits are balanced trees; the number of ANDs is what costs bits, so a level handles only planes that still matter.
 """
 
 from __future__ import annotations

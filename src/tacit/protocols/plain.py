@@ -37,7 +37,8 @@ class Plain(Protocol):
     def share(self, owner: int, values: Values | None, shape: tuple[int, ...]) -> Shares:
         others = [place for place in range(len(self.session.parties)) if place != owner]
         if self.session.place == owner:
-            assert values is not None and values.shape == shape
+            assert values is not None
+            assert values.shape == shape
             message = self.ring.to_wire(values)
             self.session.exchange("share", dict.fromkeys(others, message), {})
             return self.public(values)
@@ -71,7 +72,8 @@ class Plain(Protocol):
             self._check_domain(max(float(x.max()), -float(x.min()) - 2.0**shift), shift)
         # To nearest where nothing is replayed; a replayed dither gives exactly what the other protocol computed.
         offset = 1 << (shift - 1) if self.dither is None else self.dither(tuple(x.shape[1:]), shift)
-        return torch.as_tensor((x.numpy() + offset) >> shift)
+        words: Values = x.numpy()
+        return torch.as_tensor((words + offset) >> shift)
 
     @step(rounds=0, bits=0)
     def is_negative(self, x: Shares) -> Bits:

@@ -57,7 +57,8 @@ class Replicated3(Protocol):
         components: dict[int, Values] = {}
         send: dict[int, Message] = {}
         if self.place == owner:
-            assert values is not None and values.shape == shape
+            assert values is not None
+            assert values.shape == shape
             components[masked] = self._pad(reader, "share", shape)
             components[carrying] = self.ring.wrap(values - components[masked])
             send[receiver] = self.ring.to_wire(components[carrying])
@@ -88,7 +89,7 @@ class Replicated3(Protocol):
     def add_public(self, x: Shares, values: Values) -> Shares:
         # A public value belongs to component 1, which the evaluators hold in different rows and the helper not at all.
         addend = torch.as_tensor(values)
-        shape = torch.broadcast_shapes(x.shape[1:], addend.shape)
+        shape = np.broadcast_shapes(x.shape[1:], addend.shape)
         out = x.reshape(2, *(1,) * (len(shape) - x.dim() + 1), *x.shape[1:]).expand(2, *shape).clone()
         if self.place != HELPER:
             out[1 - self.place] += addend

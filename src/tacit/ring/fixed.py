@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import torch
@@ -107,9 +108,10 @@ class FixedPoint:
 
     def _encode_integers(self, array: NDArray[np.generic], frac: int, what: str) -> NDArray[np.int64]:
         bound = 1 << max(self.value_bits - frac, 0)
-        outside = (array >= bound) | (array <= -bound) if array.dtype.kind != "b" else np.zeros(array.shape, bool)
-        self._refuse_large(outside, array, what, frac)
-        return array.astype(np.int64) << frac
+        # Compared in the array's own type: a uint64 beyond 2^63 would turn negative as int64 and pass.
+        integers = cast(NDArray[np.integer], array if array.dtype.kind != "b" else array.astype(np.int64))
+        self._refuse_large((integers >= bound) | (integers <= -bound), array, what, frac)
+        return integers.astype(np.int64) << frac
 
     def _refuse_large(self, bad: NDArray[np.bool_], array: NDArray[np.generic], what: str, frac: int) -> None:
         bound = 2.0 ** (self.value_bits - frac)

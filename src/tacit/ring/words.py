@@ -12,7 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 Words = NDArray[np.int64]
-_WIRE = {8: np.dtype("<i1"), 16: np.dtype("<i2"), 32: np.dtype("<i4"), 64: np.dtype("<i8")}
+_WIRE: dict[int, np.dtype[np.signedinteger]] = {
+    8: np.dtype("<i1"),
+    16: np.dtype("<i2"),
+    32: np.dtype("<i4"),
+    64: np.dtype("<i8"),
+}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Every random word of a run has an address: the pair that shares it, its purpose, and its place in that stream.
 
-A pair agrees one key inside its own connection. From it comes one AES-CTR stream per purpose, read once and in order, so
-no (key, counter) pair is ever used twice and both ends of the pair read the same words (house rule D6). torch's and
+A pair agrees one key inside its own connection. From it comes one AES-CTR stream per purpose, read once and in order,
+so no (key, counter) pair is ever used twice and both ends of the pair read the same words (house rule D6). torch's and
 numpy's generators are never used here.
 
 Purposes are part of the key: the pad of an opening and the share of an input are never the same words, although they

@@ -1,0 +1,118 @@
+"""`tacit run --parties`: every party a process of this machine, with throw-away keys and real mutual TLS between them."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tacit.cli.screen import Screen
+from tacit.cli.script import run_script, settings_for
+from tacit.net.tcp import Endpoint, TransportIdentity, connect_all
+from tacit.session.forkserver import Report, protect_process
+from tacit.session.job import Job
+from tacit.session.launch import Children, Settings, progress_to, request, take_part
+
+PROTECTION = {"replicated3": "semi-honest; any two parties together can read everything"}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What each child process needs. Private keys are those of this run and die with it."""
+
+    script: Path
+    job: Job
+    settings: Settings
+    endpoints: tuple[Endpoint, ...]
+    identities: tuple[TransportIdentity, ...]
+
+
+def run_here(script: Path, job: Job) -> dict[str, Any]:
+    """Run all parties; the account of the run. Raises the error of the party that failed first."""
+    screen = Screen(job.names, named_lines=True)
+    screen.header(str(script), job.protocol, PROTECTION[job.protocol])
+    plan = _plan(script, job)
+    children = Children(job.names, request(partial(_party, plan), len(job.names), linked=False))
+
+    def on_message(place: int, message: tuple[Any, ...]) -> None:
+        if message[0] == "line":
+            screen.line(job.names[place], message[1])
+        elif message[0] == "status" and place == 0:
+            screen.status(message[1])
+        elif message[0] == "progress" and place == 0:
+            # All parties move in step, so one of them speaks for all.
+            screen.progress(*message[1:])
+
+    account = joined(children.watch(on_message), job)
+    screen.closing(account)
+    return account
+
+
+def joined(accounts: list[dict[str, Any] | None], job: Job) -> dict[str, Any]:
+    """One account of the whole run from those of the parties."""
+    known = [entry for entry in accounts if entry is not None]
+    if not known:
+        empty: dict[str, Any] = {"rounds": 0, "bytes_sent": {}, "seconds": 0.0, "disclosures": []}
+        return {"parties": list(job.names), "protocol": job.protocol, **empty}
+    whole = dict(known[0])
+    whole["bytes_sent"] = {entry["party"]: entry["bytes_sent"] for entry in known}
+    whole["seconds"] = max(entry["seconds"] for entry in known)
+    del whole["party"]
+    return whole
+
+
+def _plan(script: Path, job: Job) -> Plan:
+    from tacit.crypto.identity import throwaway
+
+    identities = [throwaway(name) for name in job.names]
+    with contextlib.ExitStack() as stack:
+        ports = [_free_port(stack) for _ in job.names]
+    endpoints = tuple(
+        Endpoint(identity.name, "127.0.0.1", port, identity.certificate_der)
+        for identity, port in zip(identities, ports, strict=True)
+    )
+    keys = tuple(TransportIdentity(one.certificate_der, one.transport_private_pem()) for one in identities)
+    return Plan(script.absolute(), job, settings_for(script, job), endpoints, keys)
+
+
+def _free_port(stack: contextlib.ExitStack) -> int:
+    """A port that nobody uses now; all are held until every one is found, so that they differ."""
+    sock = stack.enter_context(socket.socket())
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    sock.bind(("127.0.0.1", 0))
+    port: int = sock.getsockname()[1]
+    return port
+
+
+def _party(plan: Plan, place: int, links: Mapping[int, socket.socket], report: Report) -> dict[str, Any] | None:
+    """One party, in its own process."""
+    from tacit.net.mesh import Mesh
+    from tacit.session.disclosure import Disclosures
+    from tacit.session.party import Party
+
+    del links
+    protect_process()
+    job, name = plan.job, plan.job.names[place]
+    party = Party(name, place, job.names, job, job.party(name).inputs, progress_to(report))
+
+    def meet() -> Mesh:
+        channels = connect_all(
+            place, plan.endpoints, plan.identities[place], deadline_s=job.deadlines.connect_s
+        )
+        report.send("status", f"connected   {', '.join(job.names)} (mutual TLS 1.3, throw-away keys)")
+        return Mesh(place, job.names, channels, deadline_s=job.deadlines.receive_s)
+
+    disclosures = Disclosures(partial(allowance, job), job.source)
+    return take_part(party, plan.settings, meet, partial(run_script, plan.script), disclosures).account
+
+
+def allowance(job: Job, name: str, receiver: str) -> int | None:
+    """The consent of a job file as a session asks for it."""
+    reveal = job.allows(name, receiver)
+    if reveal is None:
+        raise KeyError(name)
+    return reveal.times

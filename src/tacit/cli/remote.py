@@ -1,0 +1,54 @@
+"""`tacit run --as NAME`: this machine is one party of the job; the others run the same command on theirs."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tacit.cli.keys import ask_passphrase
+from tacit.cli.local import PROTECTION, allowance
+from tacit.cli.screen import Screen
+from tacit.cli.script import run_script, settings_for
+from tacit.net.tcp import Endpoint, TransportIdentity, connect_all
+from tacit.session.forkserver import protect_process
+from tacit.session.job import Job
+
+
+def run_as(script: Path, job: Job, me: str) -> dict[str, Any]:
+    """Run the program as party `me`; the account of this party."""
+    from tacit.crypto.keystore import KeyStore
+    from tacit.net.mesh import Mesh
+    from tacit.session.disclosure import Disclosures
+    from tacit.session.launch import take_part
+    from tacit.session.party import Party
+
+    protect_process()
+    place = job.place(me)
+    store = KeyStore()
+    identity = store.load(me, lambda: ask_passphrase(me))
+    addresses = job.addresses()
+    # Every name must be trusted before anything is heard from it.
+    certificates = {
+        name: identity.certificate_der if name == me else store.trusted(name).certificate_der for name in job.names
+    }
+    endpoints = [Endpoint(name, addresses[name].host, addresses[name].port, certificates[name]) for name in job.names]
+    screen = Screen(job.names, named_lines=False)
+    screen.header(str(script), job.protocol, PROTECTION[job.protocol])
+    party = Party(me, place, job.names, job, job.party(me).inputs, screen.progress)
+    key = TransportIdentity(identity.certificate_der, identity.transport_private_pem())
+
+    def meet() -> Mesh:
+        deadline_s = job.deadlines.connect_s
+        channels = connect_all(place, endpoints, key, deadline_s=deadline_s, progress=screen.status)
+        screen.status(f"connected   {', '.join(job.names)} (mutual TLS 1.3, trusted keys)")
+        return Mesh(place, job.names, channels, deadline_s=job.deadlines.receive_s)
+
+    disclosures = Disclosures(partial(allowance, job), job.source)
+    outcome = take_part(party, settings_for(script, job), meet, partial(run_script, script), disclosures)
+    account = outcome.account or {
+        "party": me, "parties": list(job.names), "protocol": job.protocol,
+        "rounds": 0, "bytes_sent": 0, "seconds": 0.0, "disclosures": [],
+    }
+    screen.closing(account)
+    return account
