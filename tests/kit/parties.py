@@ -17,6 +17,10 @@ from tacit.session.randomness import Randomness
 from tacit.session.session import Session
 
 Result = TypeVar("Result")
+#: What one party received, in order: label, sender, payload.
+View = list[tuple[str, int, bytes]]
+#: Makes a party's randomness from its pair keys and the session id.
+Source = Callable[[Mapping[int, bytes], bytes], Randomness]
 
 
 class Wires:
@@ -29,7 +33,7 @@ class Wires:
 class Postbox:
     """A Postman over queues; keeps each party's view and refuses messages that do not belong together."""
 
-    def __init__(self, place: int, wires: Wires, view: list[tuple[str, int, bytes]] | None = None) -> None:
+    def __init__(self, place: int, wires: Wires, view: View | None = None) -> None:
         self.place, self.wires, self.view = place, wires, view
 
     def exchange(self, step: int, label: str, send: Mapping[int, memoryview], into: Mapping[int, memoryview]) -> None:
@@ -39,7 +43,8 @@ class Postbox:
             got = self.wires.queues[peer, self.place].get(timeout=60)
             if isinstance(got, BaseException):
                 raise RuntimeError(f"party {peer} failed") from got
-            assert got[:2] == (step, label) and len(got[2]) == buffer.nbytes, (got[:2], step, label, buffer.nbytes)
+            assert got[:2] == (step, label), (got[:2], step, label)
+            assert len(got[2]) == buffer.nbytes, (label, len(got[2]), buffer.nbytes)
             buffer[:] = got[2]
             if self.view is not None:
                 self.view.append((label, peer, got[2]))
@@ -63,9 +68,11 @@ def make_sessions(
     ring_bits: int = 64,
     frac_bits: int = 16,
     keys: Mapping[frozenset[int], bytes] | None = None,
-    views: list[list[tuple[str, int, bytes]]] | None = None,
+    views: list[View] | None = None,
+    randomness: Source = Randomness,
+    session_id: bytes = b"test session",
 ) -> list[Session]:
-    """One session per party, connected by queues."""
+    """One session per party, connected by queues. `randomness` may be a double, such as those of `kit.coins`."""
     keys = keys or pair_keys(parties)
     wires = Wires(parties)
     names = ("alice", "bob", "crypto-producer", "dave", "erin")[:parties]
@@ -74,7 +81,7 @@ def make_sessions(
             place,
             names,
             Postbox(place, wires, views[place] if views is not None else None),
-            Randomness({j: keys[frozenset({place, j})] for j in range(parties) if j != place}, b"test session"),
+            randomness({j: keys[frozenset({place, j})] for j in range(parties) if j != place}, session_id),
             protocol=protocol,
             ring_bits=ring_bits,
             frac_bits=frac_bits,
@@ -87,12 +94,13 @@ def make_sessions(
 
 def run_gates(
     function: Callable[[Protocol], Result],
-    protocol: str = "replicated3",
+    protocol: str | type[Protocol] = "replicated3",
     **options: object,
 ) -> list[Result]:
     """Run `function(protocol)` as every party at once; the results by place. The first failure is raised."""
-    sessions = make_sessions(protocol, **options)  # type: ignore[arg-type]
-    return in_threads([lambda s=s: function(PROTOCOLS[protocol](s)) for s in sessions], sessions)
+    kind = PROTOCOLS[protocol] if isinstance(protocol, str) else protocol
+    sessions = make_sessions(kind.name, **options)  # type: ignore[arg-type]
+    return in_threads([lambda s=s: function(kind(s)) for s in sessions], sessions)
 
 
 def in_threads(tasks: list[Callable[[], Result]], sessions: list[Session]) -> list[Result]:

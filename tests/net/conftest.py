@@ -30,7 +30,10 @@ Body = Callable[[Mesh, Callable[[str], None]], Any]
 
 
 class Crew:
-    """One process per party, over socketpairs or, with `site`, over TLS. A body gets its mesh and `tell`, which reports to the test."""
+    """One process per party, over socketpairs or, with `site`, over TLS.
+
+    A body gets its mesh and `tell`, which reports to the test; an error becomes a report.
+    """
 
     def __init__(self) -> None:
         self.pids: dict[int, int] = {}

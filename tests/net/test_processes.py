@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from conftest import Crew
 
 Tell = Callable[[Any], None]
-SOON_S = 1.0  # a lost connection is noticed at once; this is scheduling on a busy machine
+SOON_S = 3.0  # a lost connection is noticed at once; the deadline is 10 s, this is for a busy machine
 
 
 def pattern(sender: int, receiver: int, count: int) -> bytes:
@@ -61,13 +61,13 @@ def test_a_killed_party_is_named_by_both_others_at_once(crew: Crew, victim: int)
         peers = [place for place in range(3) if place != mesh.me]
         into = {peer: bytearray(8) for peer in peers}
         mesh.exchange(0, "mm", {peer: bytes(8) for peer in peers}, into)
+        tell("ready")
         if mesh.me == victim:
-            tell("ready")
             mesh.receive_control(peers[0], Kind.HELLO)
         mesh.collect(1, "relu", {peer: bytearray(8) for peer in peers})
 
     crew.start([body] * 3)
-    assert crew.hear(victim) == "ready"
+    assert [crew.hear(place) for place in range(3)] == ["ready"] * 3
     crew.signal(victim, signal.SIGKILL)
     for place in {0, 1, 2} - {victim}:
         report = crew.hear(place, within_s=SOON_S)
@@ -93,7 +93,7 @@ def test_a_stopped_party_is_named_even_by_those_who_wait_for_somebody_else(crew:
     reports = [crew.hear(place) for place in (0, 1)]
     assert [report["culprit"] for report in reports] == [2, 2], reports
     assert all("crypto-producer" in report["text"] for report in reports)
-    assert all(1.0 < report["after_s"] < 3.5 for report in reports), reports
+    assert all(1.0 < report["after_s"] < 5.0 for report in reports), reports
     assert "PeerSilent" in {report["error"] for report in reports}
 
 
@@ -145,8 +145,8 @@ def test_parties_that_wait_for_each_other_at_different_steps_have_diverged(crew:
 
 
 def test_slow_bytes_are_not_silence(crew: Crew) -> None:
-    """alice needs more than two deadlines to send her frame, in pieces that each come in time."""
-    pieces = 5
+    """alice needs more than a deadline to send her frame, in pieces that each come in time."""
+    pieces = 6
 
     def alice(mesh: Mesh, tell: Tell) -> None:
         link = mesh._links[1]
@@ -160,7 +160,7 @@ def test_slow_bytes_are_not_silence(crew: Crew) -> None:
         mesh.collect(0, "slow", {0: room})
         return room.decode()
 
-    crew.start([alice, bob], deadline_s=0.3)
+    crew.start([alice, bob], deadline_s=0.6)
     assert crew.hear(1) == {"result": "x" * pieces}
 
 

@@ -403,7 +403,7 @@ def test_a_party_killed_or_stopped_in_the_middle_of_a_large_frame_is_named(
     assert [crew.hear(place) for place in range(3)] == ["ready"] * 3
     crew.signal(1, number)
     for place in (0, 2):
-        report = crew.hear(place, within_s=4.0)
+        report = crew.hear(place, within_s=8.0)
         assert report["culprit"] == 1, report
         assert 'party 1 ("bob")' in report["text"], report
 

@@ -1,4 +1,4 @@
-"""`tacit run --parties`: every party a process of this machine, with throw-away keys and real mutual TLS between them."""
+"""`tacit run --parties`: every party a process of this machine, with throw-away keys and real mutual TLS."""
 
 from __future__ import annotations
 

@@ -58,7 +58,8 @@ def run(
             raise Misuse("--input belongs to one party", hint="say whose file it is: --as NAME")
         job = job.with_input(me, input_path, _input_name(job, me))
     check_protocol(job)
-    check_inputs(job, None if parties is not None or me is None else me)
+    if not show:
+        check_inputs(job, me)
     if report is not None:
         check_writable(report)
     if show:

@@ -12,7 +12,6 @@ from typing import NamedTuple
 from tacit.errors import PeerDiverged, PeerLost, PeerSilent, PeerStopped
 from tacit.net.frames import SAME_PROGRAM, describe
 
-
 PING_EVERY_S = 1.0
 FRESH_PINGS = 2.5  # a party that pinged within so many intervals is known to wait; always less than a deadline
 

@@ -20,6 +20,7 @@ class Run:
         self.party = party
         self._connect = connect
         self._session: Session | None = None
+        self.tensors: Any = None  # what the tensor floor keeps for this run; nothing here looks at it
 
     @property
     def session(self) -> Session:

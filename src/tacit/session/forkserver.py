@@ -6,13 +6,14 @@ interpreter, so it has no threads, no open files and no secrets of the program t
     parent -> server   one request: how many children, which sockets they get among each other, a pickled task
     child  -> parent   over a socket of its own: lines of output, progress, then one result or one error
 
-cloudpickle carries the task and the results between a parent and its own children. It is used nowhere else: nothing that
-comes from a peer or a file is ever unpickled.
+cloudpickle carries the task and the results between a parent and its own children. It is used nowhere else: nothing
+that comes from a peer or a file is ever unpickled.
 """
 
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import pickle
 import signal
@@ -21,8 +22,9 @@ import struct
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from tacit.net.channel import keep_only, socket_pairs
@@ -84,11 +86,11 @@ def _exactly(sock: socket.socket, count: int) -> bytes | None:
 class ForkServer:
     """The handle that a parent keeps. One server serves any number of runs, one after another or at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, preload: Sequence[str] = ()) -> None:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "tacit.session.forkserver", str(theirs.fileno())],
+                [sys.executable, "-m", "tacit.session.forkserver", str(theirs.fileno()), *preload],
                 pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL,
             )
         self._sock = ours
@@ -131,14 +133,13 @@ def _prctl(option: int, value: int) -> None:
         ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
 
 
-def serve(sock: socket.socket) -> None:
-    """Fork children until the parent is gone."""
+def serve(sock: socket.socket, preload: Sequence[str]) -> None:
+    """Load `preload`, then fork children until the parent is gone."""
     import torch
 
-    import tacit.tensor  # loaded here once, so that no child has to
-
-    del tacit
-    torch.set_num_threads(1)
+    for module in preload:
+        importlib.import_module(module)  # here once, so that no child has to
+    torch.set_num_threads(1)  # the parties of one machine share its cores
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # children are reaped by the kernel; results come over sockets
     while True:
         _, fds, _, _ = socket.recv_fds(sock, 1, 64)
@@ -148,9 +149,9 @@ def serve(sock: socket.socket) -> None:
         request: Request = pickle.loads(payload)
         results = [socket.socket(fileno=fd) for fd in fds]
         ends, relay = _links(request)
-        pids = [_fork(lambda p=place: _child(p, request, results, ends, sock)) for place in range(request.children)]
+        pids = [_fork(partial(_child, place, request, results, ends, sock)) for place in range(request.children)]
         if relay is not None:
-            _fork(lambda: _relay(relay, results, sock))
+            _fork(partial(_relay, relay, results, sock))
         keep_only(ends, None)
         for result in results:
             result.close()
@@ -197,7 +198,7 @@ def _child(
     report = Report(results[place])
     sys.path[:] = request.search_path
     os.chdir(request.folder)
-    sys.stdout = sys.stderr = Lines(report)  # type: ignore[assignment]
+    sys.stdout = sys.stderr = Lines(report)
     try:
         result = pickle.loads(request.task)(place, links, report)
         sys.stdout.flush()
@@ -249,4 +250,4 @@ class Lines:
 
 if __name__ == "__main__":
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    serve(socket.socket(fileno=int(sys.argv[1])))
+    serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])

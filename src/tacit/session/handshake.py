@@ -6,9 +6,9 @@
                                  is named, with both sides                      greeted, until all came; then confirming
     confirming CONFIRM of a peer its session id equals ours                     confirming, until all came; then agreed
 
-Every HELLO carries 32 public bytes and, inside this pair's own connection, 32 secret ones. The session id is a digest of
-everything public that anyone said, so CONFIRM also shows that no party told two peers different things. The public seed
-comes from the session id unless the job fixes it; the key of a pair comes from both secret halves and the session id.
+Every HELLO carries 32 public bytes and, inside this pair's own connection, 32 secret ones. The session id is a digest
+of everything public that anyone said, so CONFIRM also shows that no party told two peers different things. The public
+seed comes from the session id unless the job fixes it; the key of a pair comes from both secret halves and the id.
 """
 
 from __future__ import annotations

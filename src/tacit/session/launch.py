@@ -126,12 +126,15 @@ def account(party: Party, session: Session | None) -> dict[str, Any] | None:
 
 _server: forkserver.ForkServer | None = None
 
+#: Named, not imported: this floor does not know what programs will use, only that loading it takes seconds.
+_PRELOAD = ("tacit.tensor.dispatch", "tacit.crypto.identity", "tacit.net.tcp")
+
 
 def fork_server() -> forkserver.ForkServer:
     """The server of this process, started on first use (about 3 s, most of it torch)."""
     global _server
     if _server is None or not _server.alive():
-        _server = forkserver.ForkServer()
+        _server = forkserver.ForkServer(_PRELOAD)
     return _server
 
 
@@ -153,8 +156,8 @@ class Children:
                 selector.register(sock, selectors.EVENT_READ, place)
             while selector.get_map():
                 for key, _ in selector.select():
-                    sock, place = key.fileobj, key.data
-                    assert isinstance(sock, socket.socket)
+                    place = int(key.data)
+                    sock = self._sockets[place]
                     payload = _message(sock)
                     if payload is None:
                         selector.unregister(sock)
@@ -214,7 +217,7 @@ def simulate(
     """
     names = _names(parties)
     if protocol == "replicated3" and len(names) != 3:
-        raise Misuse(f"replicated3 runs among three parties, not {len(names)}", hint='protocol="plain" takes any number')
+        raise Misuse(f"replicated3 runs among three parties, not {len(names)}", hint='"plain" takes any number')
     settings = Settings(
         Terms(names, {"protocol": protocol, "frac_bits": frac_bits}, seed=seed), protocol, 64, frac_bits, deadline_s
     )

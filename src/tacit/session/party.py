@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sized
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -30,7 +30,7 @@ class Party:
 
     def progress(self, items: Iterable[Item], title: str) -> Iterator[Item]:
         """Yield the items and show how far along they are, with the time left."""
-        total = len(items) if hasattr(items, "__len__") else None
+        total = len(items) if isinstance(items, Sized) else None
         self.show_progress(title, 0, total)
         for done, item in enumerate(items, start=1):
             yield item

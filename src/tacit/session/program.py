@@ -55,7 +55,7 @@ def _imports(path: Path, content: bytes) -> list[tuple[int, str]]:
 
 
 def _resolve(folder: Path, here: Path, imported: tuple[int, str]) -> list[Path]:
-    """Files that an import may load: each package on the way, then the module. Outside the folder is not our program."""
+    """Files that an import may load: each package on the way, then the module. Outside the folder is another's."""
     level, name = imported
     start = folder
     if level:

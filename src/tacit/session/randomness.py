@@ -50,7 +50,7 @@ class Randomness:
             stream = self._streams[peer, purpose] = self._open(peer, purpose)
         out = np.empty(shape, dtype=dtype)
         if out.size:
-            stream.fill(memoryview(out.reshape(-1).view(np.uint8)))
+            stream.fill(out.reshape(-1).view(np.uint8).data)
         return out
 
     def _open(self, peer: int, purpose: str) -> Stream:

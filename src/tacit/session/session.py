@@ -107,6 +107,6 @@ def _bytes_of(array: NDArray[np.signedinteger]) -> memoryview:
     # reshape(-1) would copy a strided array, and the network would then fill the copy.
     if not array.flags.c_contiguous:
         raise ShapeError("a message must be contiguous")
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data
 
 

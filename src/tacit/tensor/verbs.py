@@ -34,11 +34,11 @@ ENTRIES_MAX = 1 << 33
 def context() -> Context:
     """The run of this process as tensors see it; connects the parties on first use."""
     run = current.current()
-    known = getattr(run, "tensor_context", None)
+    known: Context | None = run.tensors
     if known is None:
         # An output that cannot be written is an error now, not after hours of training.
         model_file.check_free(run.party)
-        known = run.tensor_context = Context(run.session)
+        known = run.tensors = Context(run.session)
     return known
 
 

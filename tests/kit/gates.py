@@ -1,0 +1,136 @@
+"""Every gate once, as data: what to call, on which inputs, and the variables of its declared price.
+
+A walk over this table covers a protocol. A gate of the interface that has no row fails `every_gate_has_a_row`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import combinations
+
+import numpy as np
+from kit.sharing import deal, deal_bits
+
+from tacit.protocols import Bits, Protocol, Shares
+from tacit.protocols.bits import carry_ands, depth
+from tacit.ring.kernels import mul
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Two words and two bits per element, shared as the test likes it."""
+
+    x: Shares
+    y: Shares
+    a: Bits
+    b: Bits
+    plain: np.ndarray  # the value of x, for owners of inputs
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.x.shape[1:])
+
+
+@dataclass(frozen=True)
+class Row:
+    """One way to call one gate."""
+
+    gate: str
+    call: Callable[[Protocol, Inputs], object]
+    variables: dict[str, int] = field(default_factory=dict)
+    #: The message shows nothing that its receiver may not know, but is not a fresh uniform word: an opening.
+    opens: bool = False
+
+    @property
+    def name(self) -> str:
+        return "-".join([self.gate, *(f"{key}{value}" for key, value in self.variables.items())])
+
+
+def rows(ring_bits: int) -> list[Row]:
+    """All gates, with the shifts that make sense in a ring of this size."""
+    shifts = sorted({s for s in (1, 4, 8, 9, 16, 17, 27, 33, ring_bits - 2) if s <= ring_bits - 2})
+    subsets = [subset for size in range(4) for subset in combinations(range(3), size)]
+    return [
+        *(Row("share", _share(owner), {"owner": owner}) for owner in range(3)),
+        Row("public", lambda p, i: p.public(i.plain)),
+        *(Row("reveal", _reveal(to), {"receivers": len(to), "mask": _mask(to)}, opens=True) for to in subsets),
+        Row("add_public", lambda p, i: p.add_public(i.x, i.plain)),
+        Row("scale", lambda p, i: p.scale(i.x, -3)),
+        Row("product", lambda p, i: p.product(mul, i.x, i.y)),
+        *(Row("product_truncated", _product_truncated(s), {"s": s}) for s in shifts),
+        *(Row("truncate", _truncate(s), {"s": s}) for s in shifts),
+        Row("is_negative", lambda p, i: p.is_negative(i.x)),
+        Row("is_zero", lambda p, i: p.is_zero(i.x)),
+        *(Row("and_", _and(count), {"planes": count}) for count in (1, 3)),
+        Row("xor", lambda p, i: p.xor(i.a, i.b)),
+        Row("invert", lambda p, i: p.invert(i.a)),
+        Row("from_bits", lambda p, i: p.from_bits(i.a, i.shape)),
+    ]
+
+
+def every_gate_has_a_row() -> None:
+    """The interface and this table name the same gates."""
+    abstract = set(Protocol.__abstractmethods__) | {"scale"}
+    assert {row.gate for row in rows(64)} == abstract
+
+
+def inputs(protocol: Protocol, values: np.ndarray, masks: np.ndarray | None = None) -> Inputs:
+    """x = values, y = 3 - values, a = 1 where values are odd, b = its opposite. `masks` [8, *shape]: components 0 and 2."""
+    odd = (values & 1).reshape(-1)
+    m = np.zeros((8, *values.shape), dtype=np.int64) if masks is None else masks
+    bit = [(row & 1).reshape(-1) for row in m]
+    return Inputs(
+        deal(protocol, values, m[0], m[1]),
+        deal(protocol, np.asarray(protocol.ring.wrap(3 - values)), m[2], m[3]),
+        deal_bits(protocol, odd, bit[4], bit[5]),
+        deal_bits(protocol, 1 - odd, bit[6], bit[7]),
+        values,
+    )
+
+
+def declared(protocol: type[Protocol], row: Row, *, ring_bits: int, parties: int) -> tuple[int, int]:
+    """(rounds, bits per element) of the declaration. A gate without one says of itself that it is local."""
+    price = getattr(getattr(protocol, row.gate), "price", None)
+    if price is None:
+        return 0, 0
+    s = row.variables.get("s", 0)
+    names = {
+        "k": ring_bits,
+        "s": s,
+        "w": next((width for width in (8, 16, 32, 64) if width >= s), 0),
+        "n": parties,
+        "receivers": row.variables.get("receivers", 0),
+        "planes": row.variables.get("planes", 1),
+        "depth": depth,
+        "carry_ands": carry_ands,
+    }
+    return tuple(int(eval(text, {"__builtins__": {}}, names)) for text in (price.rounds, price.bits))  # type: ignore[return-value]
+
+
+def _share(owner: int) -> Callable[[Protocol, Inputs], object]:
+    return lambda p, i: p.share(owner, i.plain if p.session.place == owner else None, i.shape)
+
+
+def _reveal(to: tuple[int, ...]) -> Callable[[Protocol, Inputs], object]:
+    return lambda p, i: p.reveal(i.x, to)
+
+
+def _mask(places: tuple[int, ...]) -> int:
+    return sum(1 << place for place in places)
+
+
+def _product_truncated(shift: int) -> Callable[[Protocol, Inputs], object]:
+    return lambda p, i: p.product_truncated(mul, i.x, i.y, shift)
+
+
+def _truncate(shift: int) -> Callable[[Protocol, Inputs], object]:
+    return lambda p, i: p.truncate(i.x, shift)
+
+
+def _and(count: int) -> Callable[[Protocol, Inputs], object]:
+    def call(p: Protocol, i: Inputs) -> object:
+        stacked = [Bits(np.concatenate([bits.planes] * count, axis=1), bits.count) for bits in (i.a, i.b)]
+        return p.and_(*stacked)
+
+    return call

@@ -1,0 +1,3 @@
+"""Made-up data with a seed that is printed when a test fails."""
+
+from kit.seeds import rng as rng
