@@ -23,8 +23,9 @@ def deal(protocol: Protocol, values: Words, x0: Words | int = 0, x2: Words | int
     """This party's share of `values`, with components 0 and 2 as given and component 1 what remains."""
     if isinstance(protocol, Plain):
         return protocol.public(values)
-    first, last = (np.broadcast_to(np.asarray(m, dtype=np.int64), values.shape) for m in (x0, x2))
-    middle = np.asarray(protocol.ring.wrap(values - first - last))
+    wrap = protocol.ring.wrap
+    first, last = (np.broadcast_to(np.asarray(wrap(np.asarray(m, dtype=np.int64))), values.shape) for m in (x0, x2))
+    middle = np.asarray(wrap(np.asarray(values - first - last)))
     components = [first, middle, last]
     place = protocol.session.place
     return torch.as_tensor(np.stack([components[place], components[(place + 1) % 3]]))

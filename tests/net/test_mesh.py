@@ -151,6 +151,16 @@ def test_a_lost_connection_is_noticed_behind_a_parked_frame(raw: MakeRaw) -> Non
         received(alice, 2, 8, "relu", 1)
 
 
+def test_a_half_closed_connection_is_noticed_behind_a_parked_frame(raw: MakeRaw) -> None:
+    alice, (bob, producer) = raw(3)
+    bob.sendall(data(8, "later", b"x" * 100_000))
+    producer.sendall(data(7, "relu", b"1"))
+    assert received(alice, 2, 7, "relu", 1) == b"1"
+    bob.shutdown(socket.SHUT_WR)
+    with pytest.raises(PeerLost, match="bob"):
+        received(alice, 2, 8, "relu", 1)
+
+
 def test_a_party_that_has_finished_is_no_loss_and_its_frames_can_still_be_had(raw: MakeRaw) -> None:
     alice, (bob, producer) = raw(3)
     big = bytes(range(256)) * 500

@@ -254,6 +254,15 @@ def test_what_strangers_did_is_told_if_a_party_stays_away(gather: Gather, pair: 
     assert pair.endpoints[0].address in fault.message
 
 
+def test_silent_strangers_are_kept_in_bounded_number(gather: Gather, pair: Site) -> None:
+    gathering = gather(pair)
+    gathering.come(0, deadline_s=0.5)
+    strangers = [knock(pair.endpoints[0]) for _ in range(40)]
+    assert "only strangers came: 8 crowded out" in gathering.failed(0).message
+    for stranger in strangers:
+        stranger.close()
+
+
 def test_a_certificate_is_demanded_of_a_caller(gather: Gather, pair: Site) -> None:
     gathering = gather(pair)
     gathering.come(0, deadline_s=0.5)
@@ -374,6 +383,45 @@ def test_garbage_after_the_handshake_ends_the_run_with_the_partys_name(gather: G
     with pytest.raises(PeerGarbage, match=r'party 1 \("bob"\)'):
         mesh.collect(0, "mm", {1: bytearray(8)})
     bob.close()
+
+
+def test_a_frame_that_shares_a_record_with_the_one_before_is_found_inside_tls(gather: Gather, pair: Site) -> None:
+    gathering = gather(pair)
+    gathering.come(0)
+    bob = pretend(1, pair.identities[1], pair.endpoints[0], ssl.TLSVersion.TLSv1_3)
+    mesh = Mesh(0, pair.names, gathering.met(0), deadline_s=2)
+    size = 33_000  # two full records and some of a third
+    abort = encode_abort(None, "enough")
+    frames = encode_header(Kind.DATA, 0, "mm", size) + bytes(size)
+    bob.sendall(frames + encode_header(Kind.ABORT, 0, "", len(abort)) + abort)
+    mesh.collect(0, "mm", {1: bytearray(size)})
+    with pytest.raises(PeerStopped, match="enough"):
+        mesh.collect(1, "mm", {1: bytearray(8)})
+    bob.close()
+
+
+def test_a_party_that_finishes_stays_until_the_other_machine_has_everything(
+    gather: Gather, pair: Site, pool: ThreadPoolExecutor
+) -> None:
+    gathering = gather(pair)
+    gathering.come(0)
+    gathering.come(1)
+    alice, bob = gathering.meshes()
+    size = 2 << 20  # more than bob's kernel takes while bob does not read
+    payload = os.urandom(size)
+
+    def finish() -> None:
+        alice.post(1, 0, "last", payload)
+        alice.close()
+
+    leaving = pool.submit(finish)
+    with pytest.raises(TimeoutError):
+        leaving.result(0.2)
+    bob.send_control(0, Kind.HELLO, b"would reset a closed connection")
+    room = bytearray(size)
+    bob.collect(0, "last", {0: room})
+    assert room == payload
+    leaving.result(PATIENCE_S)
 
 
 def test_a_cut_tls_connection_is_a_lost_party(gather: Gather, pair: Site) -> None:

@@ -48,10 +48,10 @@ class Screen:
         """One line that a party printed. Shown as text: markup in it means nothing."""
         self._clear()
         if not self._margin:
-            self.console.print(Text(text))
+            self.console.print(Text(text), soft_wrap=True)
             return
         style = _COLOURS[self._parties.index(party) % len(_COLOURS)]
-        self.console.print(Text.assemble((party.rjust(self._margin), style), (" | ", "dim"), text))
+        self.console.print(Text.assemble((party.rjust(self._margin), style), (" | ", "dim"), text), soft_wrap=True)
 
     def progress(self, title: str, done: int, total: int | None) -> None:
         """How far a phase is; a new title begins a new phase."""

@@ -111,7 +111,8 @@ def _parties(job: Job, me: str | None) -> Table:
         ways += [f"connects to {', '.join(earlier)}"] if earlier else []
         inputs = "; ".join(f"{entry.name} = {os.path.relpath(entry.path)}" for entry in party.inputs.values())
         name = f"{party.name} (this machine)" if party.name == me else party.name
-        table.add_row(*map(Text, (name, str(party.address or "this machine"), "; ".join(ways), inputs or "none in this job")))
+        address = str(party.address or "this machine")
+        table.add_row(*map(Text, (name, address, "; ".join(ways), inputs or "none in this job")))
     return table
 
 
