@@ -50,10 +50,12 @@ def opened(results: Sequence[Shares], ring_bits: int = 64) -> Words:
         return arrays[0][0]
     for place in range(3):
         assert np.array_equal(arrays[place][1], arrays[(place + 1) % 3][0]), f"two copies of component {place + 1} differ"
-    total = np.asarray(Ring(ring_bits).wrap(np.asarray(arrays[0][0] + arrays[0][1] + arrays[1][1])))
+    wrap = Ring(ring_bits).wrap
     for array in arrays:
-        assert np.array_equal(array, np.asarray(Ring(ring_bits).wrap(array))), "a share is not a ring element"
-    return total
+        assert np.array_equal(array, wrap(array)), "a share is not a ring element"
+    # Flat, because numpy warns when a sum of 0-d arrays wraps.
+    x0, x1, x2 = (row.reshape(-1) for row in (arrays[0][0], arrays[0][1], arrays[1][1]))
+    return wrap(x0 + x1 + x2).reshape(arrays[0].shape[1:])
 
 
 def opened_bits(results: Sequence[Bits]) -> Words:

@@ -54,7 +54,9 @@ class Plain(Protocol):
         return x[0].numpy().copy() if self.session.place in receivers else None
 
     def add_public(self, x: Shares, values: Values) -> Shares:
-        return self._wrapped(x + torch.as_tensor(values))
+        # The components axis must not meet an axis of the values, so a shorter x is padded after it.
+        missing = max(values.ndim - (x.dim() - 1), 0)
+        return self._wrapped(x.reshape(1, *(1,) * missing, *x.shape[1:]) + torch.as_tensor(values))
 
     @step(rounds=0, bits=0)
     def product(self, kernel: Bilinear, x: Shares, y: Shares) -> Shares:

@@ -1,0 +1,100 @@
+"""Doubles of a party's randomness, for looking at one party's view with everything else held still.
+
+The curious party knows its own shares and every pad it shares with somebody. What protects the others from it is the
+one key that it lacks, that of the other two: the *hidden* key. So its own coins are held constant here, and only words
+of the hidden key vary. A message that is not blinded by the hidden key then shows as a constant, even where a fresh
+share or a pad that the party knows would have made it look random.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from kit.parties import Source
+from numpy.typing import NDArray
+
+from tacit.ring import planes
+from tacit.session.randomness import Randomness
+
+Narrow = NDArray[np.signedinteger]
+
+
+class HiddenOnly(Randomness):
+    """Words of the hidden key as they are; every other pad is one constant for all elements."""
+
+    def __init__(
+        self,
+        pair_keys: Mapping[int, bytes],
+        session_id: bytes,
+        victim: int,
+        silent: frozenset[str] = frozenset(),
+        renamed: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(pair_keys, session_id)
+        self.place = ({0, 1, 2} - set(pair_keys)).pop()
+        self.victim, self.silent, self.renamed = victim, silent, dict(renamed or {})
+        self.drawn: dict[str, int] = {}  # purpose -> bits of the hidden key drawn for one element
+
+    def _draw(self, peer: int, purpose: str, shape: tuple[int, ...], dtype: np.dtype[np.signedinteger]) -> Narrow:
+        if self.victim in (self.place, peer):
+            return self._constant(peer, purpose, shape, dtype)
+        self.drawn[purpose] = self.drawn.get(purpose, 0) + bits_per_element(purpose, shape, dtype)
+        if purpose in self.silent:
+            return np.zeros(shape, dtype)
+        return self._hidden(peer, purpose, shape, dtype)
+
+    def _hidden(self, peer: int, purpose: str, shape: tuple[int, ...], dtype: np.dtype[np.signedinteger]) -> Narrow:
+        return super()._draw(peer, self.renamed.get(purpose, purpose), shape, dtype)
+
+    def _constant(self, peer: int, purpose: str, shape: tuple[int, ...], dtype: np.dtype[np.signedinteger]) -> Narrow:
+        if holds_planes(purpose):
+            row = -(super()._draw(peer, purpose, (*shape[:-1], 1), dtype) & 1)
+        else:
+            row = super()._draw(peer, purpose, (1,), dtype)
+        return np.array(np.broadcast_to(row, shape))
+
+
+class Enumerated(HiddenOnly):
+    """Element number e reads its hidden pads from the bits of e: all coins of a small ring, each exactly once.
+
+    `tape` says at which bit of e the pads of a purpose begin; a purpose without a place there is constant.
+    """
+
+    def __init__(
+        self, pair_keys: Mapping[int, bytes], session_id: bytes, victim: int, tape: Mapping[str, int], count: int
+    ) -> None:
+        super().__init__(pair_keys, session_id, victim)
+        self.tape, self.index = dict(tape), np.arange(count, dtype=np.int64)
+
+    def _hidden(self, peer: int, purpose: str, shape: tuple[int, ...], dtype: np.dtype[np.signedinteger]) -> Narrow:
+        if purpose not in self.tape:
+            return self._constant(peer, purpose, shape, dtype)
+        taken = bits_per_element(purpose, shape, dtype)
+        numbers = self.index >> self.tape[purpose]
+        self.tape[purpose] += taken
+        if holds_planes(purpose):
+            return planes.to_planes(numbers, taken).reshape(shape)
+        return numbers.astype(dtype).reshape(shape)
+
+
+def holds_planes(purpose: str) -> bool:
+    """Whether the pads of this purpose are bit planes rather than words."""
+    return purpose.endswith("-bits")
+
+
+def bits_per_element(purpose: str, shape: tuple[int, ...], dtype: np.dtype[np.signedinteger]) -> int:
+    """How much of a draw belongs to one element."""
+    return int(np.prod(shape[:-1])) if holds_planes(purpose) else 8 * dtype.itemsize
+
+
+def hidden_only(
+    victim: int, silent: frozenset[str] = frozenset(), renamed: Mapping[str, str] | None = None
+) -> Source:
+    """For `make_sessions(randomness=...)`."""
+    return lambda keys, session_id: HiddenOnly(keys, session_id, victim, silent, renamed)
+
+
+def enumerated(victim: int, tape: Mapping[str, int], count: int) -> Source:
+    """For `make_sessions(randomness=...)`."""
+    return lambda keys, session_id: Enumerated(keys, session_id, victim, tape, count)

@@ -1,0 +1,123 @@
+"""What one party received, cut into fields that belong to one element each, and whether those fields look uniform.
+
+A batch of elements is a batch of runs: a gate gives each element pads of its own and never combines two elements (only
+kernels do, and the ones used here do not). `test_randomness` checks the first, `test_separate_runs_look_the_same` runs
+a few hundred sessions without relying on either.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from kit.parties import Source, View, in_threads, make_sessions, pair_keys
+from numpy.typing import NDArray
+
+from tacit.protocols import Protocol, Replicated3
+from tacit.protocols.replicated3 import HELPER
+from tacit.ring import planes
+from tacit.ring.words import carrier_bits
+
+#: One test wrongly alarms with a probability below 1e-13; the suite makes fewer than 10^7 of them, so it does below 1e-6.
+FALSE_ALARM = 1e-13
+#: Chi-square with 255 degrees of freedom leaves FALSE_ALARM above the first and below the second.
+BYTES_UNEVEN, BYTES_TOO_EVEN = 464.0, 117.0
+#: |sum of n fair signs| <= Z sqrt(n) but for FALSE_ALARM, by Hoeffding's bound, so for every n.
+Z = math.sqrt(2 * math.log(2 / FALSE_ALARM))
+
+_WORDS = {"share", "product", "deal", "reshare", "reveal"}
+_PLANES = {"and", "input"}
+
+
+@dataclass(frozen=True)
+class Field:
+    """One message, or one part of it: bits [runs, width]. `whole` fields are words and have bytes as well."""
+
+    name: str
+    bits: NDArray[np.uint8]
+    whole: bool
+
+
+def received(
+    program: Callable[[Protocol], object],
+    victim: int,
+    *,
+    ring_bits: int = 64,
+    randomness: Source | None = None,
+    keys: dict[frozenset[int], bytes] | None = None,
+    kind: type[Protocol] = Replicated3,
+) -> View:
+    """Everything that `victim` received while all parties ran the program."""
+    views: list[View] = [[], [], []]
+    options = {} if randomness is None else {"randomness": randomness}
+    sessions = make_sessions(
+        kind.name, ring_bits=ring_bits, frac_bits=2, views=views, keys=keys or pair_keys(3), **options
+    )
+    in_threads([lambda s=s: program(kind(s)) for s in sessions], sessions)
+    return views[victim]
+
+
+def fields(view: View, runs: int, *, ring_bits: int, shifts: Sequence[int] = (), in_planes: int | None = None) -> list[Field]:
+    """The view of a batch whose last axis counts the runs. `shifts`: of the truncations, in order; `in_planes`: elements.
+
+    An unknown message stops the test: a new gate must say here how its messages are read.
+    """
+    found: list[Field] = []
+    done = 0
+    for number, (label, peer, payload) in enumerate(view):
+        kind = label.split("/")[-1]
+        name = f"message {number} ({kind} from {peer})"
+        raw = np.frombuffer(payload, np.uint8)
+        if kind in _PLANES:
+            found.append(Field(name, _of_planes(payload, runs, in_planes or runs), whole=False))
+        elif kind in _WORDS or (kind == "truncate" and peer != HELPER):
+            found.append(_of_words(name, raw, runs, ring_bits // 8))
+        elif kind == "truncate":
+            narrow = carrier_bits(shifts[done]) // 8
+            split = raw.size // (ring_bits // 8 + narrow) * (ring_bits // 8)
+            found.append(_of_words(name, raw[:split], runs, ring_bits // 8))
+            found.append(_of_words(f"{name}, sign", raw[split:], runs, narrow))
+        elif kind == "wrap":
+            found.append(_of_words(name, raw, runs, carrier_bits(shifts[done]) // 8))
+            done += 1
+        else:
+            raise AssertionError(f"no reading for a message labelled {label!r}")
+    return found
+
+
+def faults(parts: Sequence[Field]) -> list[str]:
+    """Where the view is not uniform: bytes by chi-square, bits by their mean, all pairs of bits by their correlation."""
+    found = []
+    for part in parts:
+        runs = part.bits.shape[0]
+        if part.whole and runs >= 256 * 5:
+            octets = np.packbits(part.bits, axis=1, bitorder="little")
+            for position in range(octets.shape[1]):
+                counts = np.bincount(octets[:, position], minlength=256)
+                chi = float(((counts - runs / 256) ** 2).sum() / (runs / 256))
+                if not BYTES_TOO_EVEN < chi < BYTES_UNEVEN:
+                    found.append(f"{part.name}: byte {position} has chi-square {chi:.0f}")
+    if not parts:
+        return found
+    signs = torch.as_tensor(1.0 - 2.0 * np.concatenate([part.bits for part in parts], axis=1)).float()
+    names = [f"{part.name}, bit {bit}" for part in parts for bit in range(part.bits.shape[1])]
+    limit = Z * math.sqrt(signs.shape[0])
+    found += [f"{names[i]} is not fair" for i in (signs.sum(0).abs() > limit).nonzero().flatten().tolist()]
+    # Sums of signs stay below 2^24, so float32 counts exactly.
+    pairs = torch.triu(signs.T @ signs, diagonal=1).abs() > limit
+    found += [f"{names[i]} goes with {names[j]}" for i, j in pairs.nonzero()[:20].tolist()]
+    return found
+
+
+def _of_words(name: str, raw: NDArray[np.uint8], runs: int, width: int) -> Field:
+    per_run = raw.reshape(-1, runs, width).transpose(1, 0, 2).reshape(runs, -1)
+    return Field(name, np.unpackbits(per_run, axis=1, bitorder="little"), whole=True)
+
+
+def _of_planes(payload: bytes, runs: int, elements: int) -> NDArray[np.uint8]:
+    rows = np.frombuffer(payload, np.int64).reshape(-1, planes.words_per_plane(elements))
+    bits = np.array([planes.unpack(row, elements) for row in rows], dtype=np.uint8)
+    return bits.reshape(-1, runs).T
