@@ -18,7 +18,7 @@ soak: $(READY)   # the long versions of the tests: 10^5 runs, kill loops, fuzzin
 	$(BIN)/python -m pytest tests/soak -s
 
 bench: $(READY)  # what the main job costs, beside plain PyTorch and the limits of this machine
-	$(BIN)/python bench/run.py
+	$(BIN)/python bench/run.py $(ROWS)
 
 docs: $(READY)   # write the generated pages anew
 	$(BIN)/python tools/ops_page.py --write

@@ -13,7 +13,8 @@ from typing import Any
 from tacit.cli.screen import Screen
 from tacit.cli.script import run_script, settings_for
 from tacit.net.tcp import Endpoint, TransportIdentity, connect_all
-from tacit.session.forkserver import Report, protect_process
+from tacit.session import process
+from tacit.session.forkserver import Report
 from tacit.session.job import Job
 from tacit.session.launch import Children, Settings, progress_to, request, take_part
 
@@ -95,7 +96,7 @@ def _party(plan: Plan, place: int, links: Mapping[int, socket.socket], report: R
     from tacit.session.party import Party
 
     del links
-    protect_process()
+    process.protect()
     job, name = plan.job, plan.job.names[place]
     party = Party(name, place, job.names, job, job.party(name).inputs, progress_to(report))
 

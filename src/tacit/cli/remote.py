@@ -11,7 +11,7 @@ from tacit.cli.local import PROTECTION, allowance
 from tacit.cli.screen import Screen
 from tacit.cli.script import run_script, settings_for
 from tacit.net.tcp import Endpoint, TransportIdentity, connect_all
-from tacit.session.forkserver import protect_process
+from tacit.session import process
 from tacit.session.job import Job
 
 
@@ -23,7 +23,8 @@ def run_as(script: Path, job: Job, me: str) -> dict[str, Any]:
     from tacit.session.launch import take_part
     from tacit.session.party import Party
 
-    protect_process()
+    process.protect()
+    process.keep_freed_memory()
     place = job.place(me)
     store = KeyStore()
     identity = store.load(me, lambda: ask_passphrase(me))

@@ -32,6 +32,9 @@ from tacit.net.tls import (
 )
 
 GUESTS_MAX = 32
+BACKLOG = (
+    128  # a burst of strangers must not make the kernel drop a party's first packet: it would come again 1 s later
+)
 GUEST_S = 10.0
 
 BUSY = {
@@ -226,7 +229,7 @@ def listen(endpoint: Endpoint) -> socket.socket:
         # Connections of an earlier run that are still winding down must not block the port; a listener still does.
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
-        listener.listen(GUESTS_MAX)
+        listener.listen(BACKLOG)
     except (OSError, OverflowError) as fault:
         listener.close()
         code = fault.errno if isinstance(fault, OSError) else None

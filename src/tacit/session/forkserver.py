@@ -12,7 +12,6 @@ that comes from a peer or a file is ever unpickled.
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 import os
 import pickle
@@ -29,9 +28,9 @@ from typing import Any
 
 from tacit.net.channel import keep_only, socket_pairs
 from tacit.net.simulated import Weather, simulated_channels
+from tacit.session import process
 
 _LENGTH = struct.Struct("<Q")
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE = 1, 4
 
 
 @dataclass(frozen=True)
@@ -120,19 +119,6 @@ class ForkServer:
 # -- the server's side ---------------------------------------------------------------------------------------------
 
 
-def protect_process() -> None:
-    """No core dumps and no debugger: memory that holds shares must not end up in a file (Linux)."""
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _prctl(_PR_SET_DUMPABLE, 0)
-
-
-def _prctl(option: int, value: int) -> None:
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
-
-
 def serve(sock: socket.socket, preload: Sequence[str]) -> None:
     """Load `preload`, then fork children until the parent is gone."""
     import torch
@@ -173,7 +159,8 @@ def _fork(work: Callable[[], None]) -> int:
     status = 1
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        process.die_with_parent(signal.SIGKILL)
+        process.keep_freed_memory()
         work()
         status = 0
     finally:
@@ -249,5 +236,5 @@ class Lines:
 
 
 if __name__ == "__main__":
-    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    process.die_with_parent(signal.SIGKILL)
     serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])
