@@ -14,6 +14,7 @@ import numpy as np
 from kit.parties import Source
 from numpy.typing import NDArray
 
+from tacit.crypto.primitives import Stream
 from tacit.ring import planes
 from tacit.session.randomness import Randomness
 
@@ -45,7 +46,11 @@ class HiddenOnly(Randomness):
         return self._hidden(peer, purpose, shape, dtype)
 
     def _hidden(self, peer: int, purpose: str, shape: tuple[int, ...], dtype: np.dtype[np.signedinteger]) -> Narrow:
-        return super()._draw(peer, self.renamed.get(purpose, purpose), shape, dtype)
+        return super()._draw(peer, purpose, shape, dtype)
+
+    def _open(self, peer: int, purpose: str) -> Stream:
+        # Two purposes under one name read the same words: the fault that purposes exist to prevent.
+        return super()._open(peer, self.renamed.get(purpose, purpose))
 
     def _constant(self, peer: int, purpose: str, shape: tuple[int, ...], dtype: np.dtype[np.signedinteger]) -> Narrow:
         if holds_planes(purpose):

@@ -22,6 +22,7 @@ def decode(raw: bytes) -> Frame | None:
     return decode_header(memoryview(raw), BOB)
 
 
+@settings(max_examples=40, deadline=None)
 @given(step=words_64, label=labels, payload_bytes=words_64)
 def test_a_data_header_is_read_as_it_was_written(step: int, label: str, payload_bytes: int) -> None:
     raw = encode_header(Kind.DATA, step, label, payload_bytes)
@@ -153,7 +154,7 @@ def test_random_headers_are_refused_or_obey_every_rule() -> None:
     assert all(message.isprintable() for message in messages)
 
 
-@settings(max_examples=50)
+@settings(max_examples=40, deadline=None)
 @given(text=st.text(max_size=700), culprit=st.none() | st.integers(0, 2))
 def test_an_abort_reason_is_one_printable_line_of_bounded_length(text: str, culprit: int | None) -> None:
     payload = frames.encode_abort(culprit, text)

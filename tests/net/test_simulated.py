@@ -88,7 +88,7 @@ FAULTS: dict[str, set[str]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_each_kind_of_bad_luck_stops_the_run_with_the_right_name(crew: Crew, fault: str) -> None:
-    reports = under(crew, Weather(**{fault: {(1, 0): 3}}, seed=1), deadline_s=1.0)  # type: ignore[arg-type]
+    reports = under(crew, Weather(**{fault: {(1, 0): 3}}, seed=1), deadline_s=0.8)  # type: ignore[arg-type]
     assert all("error" in report for report in reports), reports
     assert reports[0]["error"] in FAULTS[fault], reports[0]
     assert reports[0]["culprit"] == 1, reports[0]
@@ -98,7 +98,7 @@ def test_each_kind_of_bad_luck_stops_the_run_with_the_right_name(crew: Crew, fau
 @pytest.mark.parametrize("seed", range(8))
 def test_a_changed_bit_is_refused_or_reaches_the_program_and_no_one_hangs(crew: Crew, seed: int) -> None:
     """Without TLS a bit of the payload is the program's to check; every bit of the header is ours."""
-    reports = under(crew, Weather(flip={(1, 0): 3}, seed=seed), deadline_s=1.0)
+    reports = under(crew, Weather(flip={(1, 0): 3}, seed=seed), deadline_s=0.8)
     print(f"replay: Weather(flip={{(1, 0): 3}}, seed={seed})")
     alice = reports[0]
     if "error" in alice:
@@ -109,8 +109,8 @@ def test_a_changed_bit_is_refused_or_reaches_the_program_and_no_one_hangs(crew: 
 
 
 def test_the_same_seed_gives_the_same_luck(crew: Crew) -> None:
-    first = under(crew, Weather(flip={(1, 0): 3}, seed=5), deadline_s=1.0)[0]
+    first = under(crew, Weather(flip={(1, 0): 3}, seed=5), deadline_s=0.8)[0]
     crew.dismiss()
-    second = under(crew, Weather(flip={(1, 0): 3}, seed=5), deadline_s=1.0)[0]
+    second = under(crew, Weather(flip={(1, 0): 3}, seed=5), deadline_s=0.8)[0]
     first.pop("after_s", None), second.pop("after_s", None)
     assert first == second

@@ -177,7 +177,7 @@ def test_a_wrong_key_of_the_caller_is_named_on_both_sides(
     gather: Gather, pair: Site, stranger_identity: TransportIdentity
 ) -> None:
     gathering = gather(pair)
-    gathering.come(0, deadline_s=0.5)
+    gathering.come(0, deadline_s=0.3)
     gathering.come(1, identity=stranger_identity)
     at_bob, at_alice = gathering.failed(1), gathering.failed(0)
     assert isinstance(at_bob, PeerUntrusted)
@@ -191,7 +191,7 @@ def test_a_wrong_key_of_the_listener_is_named_on_both_sides(
     gather: Gather, pair: Site, stranger_identity: TransportIdentity
 ) -> None:
     gathering = gather(pair)
-    gathering.come(0, identity=stranger_identity, deadline_s=0.5)
+    gathering.come(0, identity=stranger_identity, deadline_s=0.3)
     gathering.come(1)
     at_bob, at_alice = gathering.failed(1), gathering.failed(0)
     assert isinstance(at_bob, PeerUntrusted)
@@ -203,7 +203,7 @@ def test_a_wrong_key_of_the_listener_is_named_on_both_sides(
 def test_a_trusted_key_under_another_name_is_refused(gather: Gather, site: Site) -> None:
     """The producer's key is among the anchors that alice loaded; it still does not make its owner bob."""
     gathering = gather(site)
-    gathering.come(0, deadline_s=0.5)
+    gathering.come(0, deadline_s=0.3)
     gathering.come(1, identity=site.identities[2])
     assert isinstance(gathering.failed(1), PeerUntrusted)
     at_alice = gathering.failed(0)
@@ -247,7 +247,7 @@ def test_strangers_neither_stop_nor_delay_the_meeting(
 
 def test_what_strangers_did_is_told_if_a_party_stays_away(gather: Gather, pair: Site) -> None:
     gathering = gather(pair)
-    gathering.come(0, deadline_s=0.5)
+    gathering.come(0, deadline_s=0.3)
     with knock(pair.endpoints[0]) as stranger:
         stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
         fault = gathering.failed(0)
@@ -268,7 +268,7 @@ def test_silent_strangers_are_kept_in_bounded_number(gather: Gather, pair: Site)
 
 def test_a_certificate_is_demanded_of_a_caller(gather: Gather, pair: Site) -> None:
     gathering = gather(pair)
-    gathering.come(0, deadline_s=0.5)
+    gathering.come(0, deadline_s=0.3)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -280,7 +280,7 @@ def test_a_certificate_is_demanded_of_a_caller(gather: Gather, pair: Site) -> No
 
 def test_tls_1_2_is_refused(gather: Gather, pair: Site) -> None:
     gathering = gather(pair)
-    gathering.come(0, deadline_s=0.5)
+    gathering.come(0, deadline_s=0.3)
     with pytest.raises(ssl.SSLError, match=r"(?i)protocol.version|unsupported.protocol"):
         pretend(1, pair.identities[1], pair.endpoints[0], ssl.TLSVersion.TLSv1_2)
     assert isinstance(gathering.failed(0), PeerAbsent)
@@ -291,7 +291,7 @@ def test_a_port_that_does_not_speak_tls_is_tried_until_the_deadline(
     gather: Gather, pair: Site, greeting: bytes, pool: ThreadPoolExecutor
 ) -> None:
     with socket.create_server(("127.0.0.1", pair.endpoints[0].port)) as server:
-        server.settimeout(0.8)
+        server.settimeout(0.2)
 
         def serve() -> None:
             with contextlib.suppress(TimeoutError):
@@ -302,7 +302,7 @@ def test_a_port_that_does_not_speak_tls_is_tried_until_the_deadline(
 
         serving = pool.submit(serve)
         gathering = gather(pair)
-        gathering.come(1, deadline_s=0.5)
+        gathering.come(1, deadline_s=0.3)
         fault = gathering.failed(1)
         serving.result(PATIENCE_S)
     assert isinstance(fault, PeerAbsent)
@@ -450,7 +450,7 @@ def test_a_party_killed_or_stopped_in_the_middle_of_a_large_frame_is_named(
             if step == 0:
                 tell("ready")
 
-    crew.start([body] * 3, site=site, deadline_s=1.2)
+    crew.start([body] * 3, site=site, deadline_s=0.9)
     assert [crew.hear(place) for place in range(3)] == ["ready"] * 3
     crew.signal(1, number)
     for place in (0, 2):

@@ -12,7 +12,9 @@ that comes from a peer or a file is ever unpickled.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import os
 import pickle
 import signal
@@ -20,12 +22,14 @@ import socket
 import struct
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+from tacit.errors import Trouble
 from tacit.net.channel import keep_only, socket_pairs
 from tacit.net.simulated import Weather, simulated_channels
 from tacit.session import process
@@ -38,7 +42,7 @@ class Request:
     """What the server is asked to do. `task` is a pickled callable of (place, links, report)."""
 
     children: int
-    task: bytes
+    task: bytes = field(repr=False)  # may hold the keys of a local run
     linked: bool
     weather: Weather | None
     search_path: tuple[str, ...]
@@ -50,12 +54,15 @@ class Report:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
+        self._one_at_a_time = threading.Lock()  # threads of a program may print
 
     def send(self, kind: str, *content: Any) -> None:
-        """One message: ("line", text), ("progress", ...), ("result", value) or ("error", exception, traceback)."""
+        """One message: ("line", text), ("progress", ...), ("result", value), ("error", pickled, words, traceback)."""
         import cloudpickle
 
-        send_message(self._sock, cloudpickle.dumps((kind, *content)))
+        payload = cloudpickle.dumps((kind, *content))
+        with self._one_at_a_time:
+            send_message(self._sock, payload)
 
 
 def send_message(sock: socket.socket, payload: bytes) -> None:
@@ -90,20 +97,29 @@ class ForkServer:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "tacit.session.forkserver", str(theirs.fileno()), *preload],
-                pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL,
+                # In a session of its own, so that Ctrl-C at the terminal reaches the parent alone, which ends the rest.
+                pass_fds=(theirs.fileno(),), stdin=subprocess.DEVNULL, start_new_session=True,
             )
         self._sock = ours
+        self._one_at_a_time = threading.Lock()
 
     def start(self, request: Request) -> tuple[list[socket.socket], list[int]]:
         """Fork the children of one run; a socket to each, and their process ids."""
         pairs = [socket.socketpair() for _ in range(request.children)]
-        socket.send_fds(self._sock, [b"!"], [theirs.fileno() for _, theirs in pairs])
-        send_message(self._sock, pickle.dumps(request))
-        answer = receive_message(self._sock)
+        answer = None
+        with self._one_at_a_time, contextlib.suppress(OSError):
+            socket.send_fds(self._sock, [b"!"], [theirs.fileno() for _, theirs in pairs])
+            send_message(self._sock, pickle.dumps(request))
+            answer = receive_message(self._sock)
         for _, theirs in pairs:
             theirs.close()
         if answer is None:
-            raise RuntimeError("the fork server ended; see its output above")
+            for ours, _ in pairs:
+                ours.close()
+            raise Trouble(
+                "the process from which the parties are started has ended",
+                hint="look for its own error above; was it killed, or is memory short? then try again",
+            )
         return [ours for ours, _ in pairs], pickle.loads(answer)
 
     def alive(self) -> bool:
@@ -113,7 +129,11 @@ class ForkServer:
     def stop(self) -> None:
         """End the server; its children go with it."""
         self._sock.close()
-        self._process.wait(timeout=10)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=10)
+            return
+        self._process.kill()
+        self._process.wait()
 
 
 # -- the server's side ---------------------------------------------------------------------------------------------
@@ -123,6 +143,7 @@ def serve(sock: socket.socket, preload: Sequence[str]) -> None:
     """Load `preload`, then fork children until the parent is gone."""
     import torch
 
+    process.protect()  # before the first request: it may carry the keys of a local run; children inherit it
     for module in preload:
         importlib.import_module(module)  # here once, so that no child has to
     torch.set_num_threads(1)  # the parties of one machine share its cores
@@ -183,10 +204,10 @@ def _child(
             result.close()
     links = keep_only(ends, place)
     report = Report(results[place])
-    sys.path[:] = request.search_path
-    os.chdir(request.folder)
     sys.stdout = sys.stderr = Lines(report)
     try:
+        sys.path[:] = request.search_path
+        os.chdir(request.folder)
         result = pickle.loads(request.task)(place, links, report)
         sys.stdout.flush()
         report.send("result", result)
@@ -196,14 +217,18 @@ def _child(
 
 
 def _send_error(report: Report, error: BaseException) -> None:
+    import cloudpickle
+
     text = "".join(traceback.format_exception(error))
     try:
-        report.send("error", error, text)
-    except Exception:  # an exception that cannot be pickled still has a text
-        report.send("error", RuntimeError(f"{type(error).__name__}: {error}"), text)
+        pickled = cloudpickle.dumps(error)
+        pickle.loads(pickled)
+    except Exception:  # an exception that does not survive pickling still has words
+        pickled = b""
+    report.send("error", pickled, f"{type(error).__name__}: {error}", text)
 
 
-class Lines:
+class Lines(io.TextIOBase):
     """Standard output of a child: whole lines go to the parent, which knows whose they are."""
 
     encoding = "utf-8"
@@ -226,15 +251,12 @@ class Lines:
             self._report.send("line", self._rest)
             self._rest = ""
 
-    def isatty(self) -> bool:
-        """Never: the parent owns the screen."""
-        return False
-
-    def fileno(self) -> int:
-        """There is no file behind it."""
-        raise OSError("the output of a party is collected by its parent")
+    def writable(self) -> bool:
+        """It is for writing; isatty() and fileno() are those of a stream without a file: the parent owns the screen."""
+        return True
 
 
 if __name__ == "__main__":
-    process.die_with_parent(signal.SIGKILL)
+    # Not a death signal of the parent: that one comes when the *thread* ends that started us. The end of the control
+    # socket says that the process has gone.
     serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2:])

@@ -8,16 +8,20 @@ The parties are processes, never threads: torch's generator belongs to the whole
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
+import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from time import monotonic
 from typing import Any, TypeVar
 
-from tacit.errors import Misuse, PeerFault, PeerLost, RefusedOp, RevealRefused, TacitError
+from tacit.errors import Misuse, PeerFault, PeerLost, PeerStopped, RefusedOp, RevealRefused, TacitError
 from tacit.net.channel import SocketChannel
 from tacit.net.mesh import Mesh
 from tacit.net.simulated import Weather
@@ -125,6 +129,12 @@ def account(party: Party, session: Session | None) -> dict[str, Any] | None:
 
 
 _server: forkserver.ForkServer | None = None
+_server_owner = 0  # a process forked from this one must not use our server: two would talk on one socket
+_server_lock = threading.Lock()
+
+#: How long the other parties have to report once one has failed. They have heard of it: one that says nothing by then
+#: is stopped, or computes something that nobody needs any more.
+GRACE_S = 5.0
 
 #: Named, not imported: this floor does not know what programs will use, only that loading it takes seconds.
 _PRELOAD = ("tacit.tensor.dispatch", "tacit.crypto.identity", "tacit.net.tcp")
@@ -132,10 +142,11 @@ _PRELOAD = ("tacit.tensor.dispatch", "tacit.crypto.identity", "tacit.net.tcp")
 
 def fork_server() -> forkserver.ForkServer:
     """The server of this process, started on first use (about 3 s, most of it torch)."""
-    global _server
-    if _server is None or not _server.alive():
-        _server = forkserver.ForkServer(_PRELOAD)
-    return _server
+    global _server, _server_owner
+    with _server_lock:
+        if _server is None or _server_owner != os.getpid() or not _server.alive():
+            _server, _server_owner = forkserver.ForkServer(_PRELOAD), os.getpid()
+        return _server
 
 
 class Children:
@@ -147,35 +158,61 @@ class Children:
 
     def watch(self, on_message: Callable[[int, tuple[Any, ...]], None]) -> list[Any]:
         """Pass on every message; the results by place once all are in. Raises the first error that is a cause."""
+        results: dict[int, Any] = {}
+        errors: dict[int, BaseException] = {}  # in the order in which they came
+        try:
+            self._listen(on_message, results, errors)
+        finally:  # also when the person interrupts us, or a result cannot be read
+            for place, sock in enumerate(self._sockets):
+                if sock.fileno() >= 0:
+                    self._end(place)
+                    sock.close()
+        if errors:
+            raise min(errors.values(), key=_hearsay)
+        return [results[place] for place in range(len(self.names))]
+
+    def _listen(
+        self,
+        on_message: Callable[[int, tuple[Any, ...]], None],
+        results: dict[int, Any],
+        errors: dict[int, BaseException],
+    ) -> None:
         import pickle
 
-        results: dict[int, Any] = {}
-        errors: list[tuple[int, BaseException]] = []
+        end_s: float | None = None
         with selectors.DefaultSelector() as selector:
             for place, sock in enumerate(self._sockets):
                 selector.register(sock, selectors.EVENT_READ, place)
             while selector.get_map():
-                for key, _ in selector.select():
+                if errors and end_s is None:
+                    end_s = monotonic() + GRACE_S
+                if end_s is not None and monotonic() > end_s:
+                    return
+                for key, _ in selector.select(None if end_s is None else max(0.0, end_s - monotonic())):
                     place = int(key.data)
                     sock = self._sockets[place]
                     payload = _message(sock)
                     if payload is None:
                         selector.unregister(sock)
                         sock.close()
-                        if place not in results and place not in {bad for bad, _ in errors}:
-                            errors.append((place, PeerLost(f"the process of {self.names[place]} ended by itself",
-                                                           hint="see its output above; was it killed?")))
+                        if place not in results and place not in errors:
+                            errors[place] = PeerLost(
+                                f"the process of {self.names[place]} ended by itself",
+                                hint="see its output above; was it killed, or is memory short?",
+                            )
                         continue
                     # Written by our own child over a socket that only it holds; see forkserver.
                     message = pickle.loads(payload)
                     if message[0] == "result":
                         results[place] = message[1]
                     elif message[0] == "error":
-                        errors.append((place, _annotated(message[1], message[2])))
+                        errors[place] = _error(*message[1:])
                     on_message(place, message)
-        if errors:
-            raise next((error for _, error in errors if not isinstance(error, PeerFault)), errors[0][1])
-        return [results[place] for place in range(len(self.names))]
+
+    def _end(self, place: int) -> None:
+        # Its socket is still open, so the process has not ended and its number is still its own.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pids[place], signal.SIGKILL)
 
 
 def _message(sock: socket.socket) -> bytes | None:
@@ -185,11 +222,22 @@ def _message(sock: socket.socket) -> bytes | None:
         return None
 
 
-def _annotated(error: BaseException, text: str) -> BaseException:
-    """An unexpected error keeps the child's traceback as a note; ours say what to do and need none."""
+def _error(pickled: bytes, words: str, text: str) -> BaseException:
+    """A child's error. An unexpected one keeps the child's traceback as a note; ours say what to do and need none."""
+    import pickle
+
+    try:
+        error: BaseException = pickle.loads(pickled)
+    except Exception:  # of a class that only the child knows
+        error = RuntimeError(words)
     if not isinstance(error, TacitError):
         error.add_note("in the party's own process:\n" + text)
     return error
+
+
+def _hearsay(error: BaseException) -> int:
+    """How far an error is from the cause: its own trouble, what a party saw of another, what it was told."""
+    return 0 if not isinstance(error, PeerFault) else 2 if isinstance(error, PeerStopped) else 1
 
 
 def simulate(

@@ -106,4 +106,6 @@ def module_path() -> str:
     return f"{name or type(outer).__name__} ({type(inner).__name__})"
 
 
-__all__ = ["SecretTensor", "dispatch", "module_path"]
+SecretTensor.answer = staticmethod(dispatch)
+
+__all__ = ["dispatch", "module_path"]

@@ -9,7 +9,8 @@ Not here: what an operator means (table and its modules), how a value gets in or
 
 from __future__ import annotations
 
-from typing import Any, NoReturn, cast
+from collections.abc import Callable
+from typing import Any, ClassVar, NoReturn, cast
 
 import torch
 from torch import Tensor
@@ -25,6 +26,8 @@ class SecretTensor(Tensor):
     """A secret tensor. Its shape and dtype are public; its value is shared among the parties."""
 
     _cell: Cell
+    #: Answers every operator; dispatch.py puts itself here, since the table stands above this module.
+    answer: ClassVar[Callable[[Any, tuple[Any, ...], dict[str, Any]], Any]]
 
     @staticmethod
     def __new__(cls, cell: Cell, dtype: torch.dtype, requires_grad: bool = False) -> SecretTensor:
@@ -41,9 +44,7 @@ class SecretTensor(Tensor):
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         del types
-        from tacit.tensor.dispatch import dispatch  # the table imports this module; looked up once, then cached
-
-        return dispatch(func, args, kwargs or {})
+        return cls.answer(func, args, kwargs or {})
 
     @classmethod
     def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
