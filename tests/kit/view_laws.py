@@ -59,7 +59,8 @@ def hidden_pads(row: Row, victim: int, ring_bits: int) -> dict[str, int]:
 def assert_uniform(row: Row, victim: int, fixed: Fixed, runs: int, ring_bits: int = 64) -> int:
     """With its own coins held still, every message of `victim` is uniform. Returns the bits it received."""
     found = view_of(row, victim, fixed, runs, ring_bits, coins.hidden_only(victim))
-    assert faults(found) == [], f"{row.name}, party {victim}"
+    problems = faults(found)
+    assert not problems, f"{row.name}, party {victim}: {problems[:8]}"
     return sum(field.bits.shape[1] for field in found)
 
 

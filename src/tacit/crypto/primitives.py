@@ -37,6 +37,22 @@ def derive(secret: bytes, *, label: str, context: bytes = b"", length: int = 32)
     return HKDF(algorithm=SHA256(), length=length, salt=None, info=info).derive(secret)
 
 
+class RunningDigest:
+    """BLAKE3 over everything put in so far; two of them agree if they were fed the same parts in the same order."""
+
+    def __init__(self) -> None:
+        self._hasher = blake3.blake3()
+
+    def add(self, part: bytes | memoryview) -> None:
+        """Put in one part, preceded by its length."""
+        self._hasher.update(len(part).to_bytes(8, "little"))
+        self._hasher.update(part)
+
+    def value(self) -> bytes:
+        """32 bytes; more may be added afterwards."""
+        return self._hasher.digest()
+
+
 class Stream:
     """The key stream of AES-256-CTR under a key used for this stream and nothing else (NIST SP 800-38A, 6.5).
 

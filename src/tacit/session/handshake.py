@@ -20,7 +20,7 @@ from importlib.metadata import version
 from tacit.crypto.primitives import derive, digest, random_bytes
 from tacit.crypto.strict_json import canonical, parse_object
 from tacit.errors import PeerGarbage, PeerMismatch
-from tacit.net.frames import Kind
+from tacit.net.frames import NOT_TACIT, Kind
 from tacit.net.mesh import Mesh
 
 WIRE_VERSION = 1
@@ -92,16 +92,20 @@ class Handshake:
         try:
             said = parse_object(payload, bytes_max=HELLO_BYTES_MAX)
         except ValueError as error:
-            raise PeerGarbage(f"{name} sent a greeting that cannot be read: {error}") from None
-        if said.get("wire") != WIRE_VERSION:
+            raise PeerGarbage(f"{name} sent a greeting that cannot be read: {error}", hint=NOT_TACIT) from None
+        wire = said.get("wire")
+        if type(wire) is not int or wire != WIRE_VERSION:
             raise PeerMismatch(
-                f"{name} speaks version {said.get('wire')!r:.20} of the protocol, we speak {WIRE_VERSION}",
+                f"{name} speaks version {_short(wire)} of the protocol, we speak {WIRE_VERSION}",
                 hint=_SAME["tacit"],
             )
         if set(said) != _KEYS:
             raise PeerGarbage(f"{name} sent a greeting with other fields than this version has", hint=_SAME["tacit"])
         for key, what_to_do in _SAME.items():
-            if said[key] != self._said[key]:
+            if not _flat(said[key]) or type(said[key]) is not type(self._said[key]):
+                raise PeerGarbage(f"{name} sent a greeting in which {key} has another form", hint=_SAME["tacit"])
+            # As texts: for Python True is 1, and a peer that says one for the other has not said the same.
+            if canonical(said[key]) != canonical(self._said[key]):
                 mine, theirs = _first_difference(self._said[key], said[key])
                 raise PeerMismatch(
                     f"{key} differs: {self._terms.parties[self._place]} has {mine}, {name} has {theirs}",
@@ -162,16 +166,22 @@ def _key_bytes(name: str, value: object) -> bytes:
     except ValueError:
         key = b""
     if len(key) != 32:
-        raise PeerGarbage(f"{name} sent a greeting with a malformed key")
+        raise PeerGarbage(f"{name} sent a greeting with a malformed key", hint=NOT_TACIT)
     return key
+
+
+def _flat(value: object) -> bool:
+    """Whether this is a word, or a list or map of words: all that a greeting of this version holds."""
+    entries = [*value.values()] if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    return all(entry is None or isinstance(entry, str | int) for entry in entries)
 
 
 def _first_difference(mine: object, theirs: object) -> tuple[str, str]:
     """The two sides, cut down to the first entry in which they differ."""
     if isinstance(mine, dict) and isinstance(theirs, dict):
         for key in sorted({*mine, *theirs}):
-            if mine.get(key) != theirs.get(key):
-                return f"{key} = {_short(mine.get(key))}", f"{key} = {_short(theirs.get(key))}"
+            if canonical(mine.get(key)) != canonical(theirs.get(key)):
+                return tuple(f"{_short(key)} = {_short(side.get(key))}" for side in (mine, theirs))  # type: ignore
     return _short(mine), _short(theirs)
 
 

@@ -136,12 +136,15 @@ _server_lock = threading.Lock()
 #: is stopped, or computes something that nobody needs any more.
 GRACE_S = 5.0
 
-#: Named, not imported: this floor does not know what programs will use, only that loading it takes seconds.
-_PRELOAD = ("tacit.tensor.dispatch", "tacit.crypto.identity", "tacit.net.tcp")
+#: Named, not imported: this floor does not know what programs will use, only that loading it takes seconds. The first
+#: two are what torch itself loads, 1.3 s at the first operator on a tensor subclass and 2 s at the first optimizer.
+_PRELOAD = (
+    "torch.distributed.tensor", "torch._dynamo", "tacit.tensor.dispatch", "tacit.crypto.identity", "tacit.net.tcp",
+)
 
 
 def fork_server() -> forkserver.ForkServer:
-    """The server of this process, started on first use (about 3 s, most of it torch)."""
+    """The server of this process, started on first use (some seconds, most of them torch)."""
     global _server, _server_owner
     with _server_lock:
         if _server is None or _server_owner != os.getpid() or not _server.alive():

@@ -15,7 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tacit.errors import ShapeError
+from tacit.crypto.primitives import RunningDigest
+from tacit.errors import PeerDiverged, ShapeError
 from tacit.protocols import PROTOCOLS, Protocol, Shares
 from tacit.ring import FixedPoint
 from tacit.session.session import Session
@@ -35,9 +36,33 @@ class Context:
         # torch's generator is public randomness: initial weights, shuffles and dropout masks must be the same at all
         # parties. Nothing secret is ever drawn from it.
         torch.manual_seed(session.public_seed)
+        self._public = RunningDigest()
 
     def __repr__(self) -> str:
         return f"Context({self.session!r}, {self.protocol.name})"
+
+
+    def note_public(self, values: np.ndarray) -> None:
+        """Remember a public operand. Each party adds its own copy, so copies that differ would corrupt the result."""
+        self._public.add(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+
+    def agree_on_public(self) -> None:
+        """Before a reveal: have all parties used the same public operands so far? One round of 8 bytes.
+
+        Catches what the labels of messages cannot: a constant that differs in the last digit between two machines, a
+        shuffle that went another way, a value read from a clock. Raises PeerDiverged.
+        """
+        session = self.session
+        ours = np.frombuffer(self._public.value()[:8], dtype=np.int64).copy()
+        peers = [place for place in range(len(session.parties)) if place != session.place]
+        arrived = session.exchange("public", dict.fromkeys(peers, ours), {p: ((1,), np.dtype("<i8")) for p in peers})
+        for peer, theirs in arrived.items():
+            if theirs[0] != ours[0]:
+                raise PeerDiverged(
+                    f"{session.parties[peer]} has used other public values than we have (constants, indices, batches)",
+                    hint="look for values that differ by party: unseeded random numbers, clocks, file names; or for "
+                    "other versions or processors, where a public tensor is better made secret by one owner",
+                )
 
 
 class Storage:

@@ -62,7 +62,9 @@ def as_number(value: Operand) -> Number | None:
 def words_of(context: Context, value: Operand, frac_bits: int, what: str) -> np.ndarray:
     """A public operand as ring elements with `frac_bits` fraction bits. Refuses a constant that would become 0."""
     plain = value.detach() if isinstance(value, Tensor) else value
-    return context.fixed.encode(_masks_clamped(plain), frac_bits=frac_bits, what=what)
+    words = context.fixed.encode(_masks_clamped(plain), frac_bits=frac_bits, what=what)
+    context.note_public(words)
+    return words
 
 
 def _masks_clamped(value: Operand) -> Operand:
@@ -86,6 +88,7 @@ def scaled(cell: Cell, factor: Number, want: int | None = None) -> tuple[Shares,
     `want` is the number of fraction bits to truncate to; by default those of the cell, or the job's if that is more.
     """
     context, shares, frac = cell.context, cell.shares, cell.frac_bits
+    context.note_public(np.float64(factor))
     if math.isfinite(factor) and float(factor).is_integer() and abs(factor) < 2.0**context.fixed.value_bits:
         return (shares if factor == 1 else context.protocol.scale(shares, int(factor))), frac
     m, g = context.fixed.factor(float(factor))

@@ -88,6 +88,7 @@ def index(x: Tensor, indices: Sequence[Tensor | None]) -> SecretTensor:
     if not isinstance(x, SecretTensor):
         raise refuse("cannot index a public tensor with a secret one", "make the index public")
     cell = x._cell
+    _note_indices(cell.context, indices)
     moved = torch.stack([torch.ops.aten.index(part, list(indices)) for part in cell.shares])
     return made(cell.context, moved, cell.frac_bits, x.dtype)
 
@@ -99,6 +100,7 @@ def index_put(
     del unsafe
     _public_indices(indices)
     context = context_of(x, values)
+    _note_indices(context, indices)
     targets, added, frac = _same_bits(context, [x, values])
     parts = [
         torch.ops.aten.index_put(part, list(indices), value, accumulate)
@@ -113,6 +115,12 @@ def _public_indices(indices: Sequence[Tensor | None]) -> None:
             "cannot index with a secret tensor: which entries are read would show",
             "multiply by a one-hot or 0/1 mask, or reveal the index if positions may be known",
         )
+
+
+def _note_indices(context: Context, indices: Sequence[Tensor | None]) -> None:
+    for entry in indices:
+        if entry is not None:
+            context.note_public(entry.numpy())
 
 
 def cat(tensors: Sequence[Tensor], dim: int = 0) -> SecretTensor:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tacit.errors import Misuse, ShapeError
+from tacit.errors import Misuse, PeerGarbage, ShapeError
 from tacit.session import current
 from tacit.tensor import model_file
 from tacit.tensor.cell import Cell, Context
@@ -98,7 +98,13 @@ def reveal(x: Any, *, to: int | str | None = None, name: str | None = None) -> A
     if not isinstance(x, SecretTensor):
         raise ShapeError(f"reveal() got {type(x).__name__}, which is not secret", hint="it is public already: use it")
     ctx.session.disclosures.permit(title, receiver, str(list(x.shape)), line)
+    _agree(ctx)
     return _open(ctx, x, receivers)
+
+
+def _agree(ctx: Context) -> None:
+    with ctx.session.meter.measure("reveal"):
+        ctx.agree_on_public()
 
 
 def _open(ctx: Context, x: SecretTensor, receivers: tuple[int, ...]) -> Tensor | None:
@@ -121,6 +127,7 @@ def _reveal_module(
         raise Misuse("this module has no secret parameters", hint="make it secret first: tacit.secret(module)")
     count = sum(value.numel() for value in entries.values())
     ctx.session.disclosures.permit(title, receiver, f"{len(entries)} tensors, {count} values", line)
+    _agree(ctx)
     opened = {key: _open(ctx, value, receivers) for key, value in entries.items()}
     if ctx.session.place not in receivers:
         return None
@@ -190,7 +197,7 @@ def _receive(ctx: Context, place: int) -> SecretTensor:
         entries *= size
     if code >= len(_DTYPES) or dims > 12 or any(size < 0 for size in sizes) or entries > ENTRIES_MAX:
         owner = ctx.session.parties[place]
-        raise ShapeError(f'{owner} announced an impossible tensor', hint=f"ask {owner} what it runs")
+        raise PeerGarbage(f"{owner} announced an impossible tensor", hint=f"ask {owner} what it runs")
     return _made(ctx, place, None, shape, _DTYPES[code])
 
 
