@@ -34,6 +34,7 @@ class Plan:
 
 def run_here(script: Path, job: Job) -> dict[str, Any]:
     """Run all parties; the account of the run. Raises the error of the party that failed first."""
+    process.protect()  # this process makes the keys of all parties
     screen = Screen(job.names, named_lines=True)
     screen.header(str(script), job.protocol, PROTECTION[job.protocol])
     plan = _plan(script, job)

@@ -23,4 +23,9 @@ def run_script(script: Path) -> None:
     """Run the script as the main program of this process."""
     sys.path.insert(0, str(script.absolute().parent))
     sys.argv = [str(script)]
-    runpy.run_path(str(script), run_name="__main__")
+    try:
+        runpy.run_path(str(script), run_name="__main__")
+    except SystemExit as end:
+        # sys.exit() is how a program says that it is done; anything but 0 or None is an error of its own.
+        if end.code not in (None, 0):
+            raise

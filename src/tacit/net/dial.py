@@ -101,6 +101,7 @@ class Dial:
 
     def _call(self, now_s: float) -> TlsChannel | None:
         self.attempts += 1
+        self.last = "no answer yet"
         try:
             found = socket.getaddrinfo(self._endpoint.host, self._endpoint.port, type=socket.SOCK_STREAM)
         except OSError as fault:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar
 
 import numpy as np
@@ -31,7 +31,7 @@ Values = NDArray[np.int64]  # public or own ring elements
 class Bits:
     """Secret bits in planes: int64 [components, planes, words] for `count` elements per plane."""
 
-    planes: NDArray[np.int64]
+    planes: NDArray[np.int64] = field(repr=False)  # shares
     count: int
 
     def plane(self, index: int) -> Bits:

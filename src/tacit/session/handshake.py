@@ -181,7 +181,8 @@ def _first_difference(mine: object, theirs: object) -> tuple[str, str]:
     if isinstance(mine, dict) and isinstance(theirs, dict):
         for key in sorted({*mine, *theirs}):
             if canonical(mine.get(key)) != canonical(theirs.get(key)):
-                return tuple(f"{_short(key)} = {_short(side.get(key))}" for side in (mine, theirs))  # type: ignore
+                named = _short(key)
+                return f"{named} = {_short(mine.get(key))}", f"{named} = {_short(theirs.get(key))}"
     return _short(mine), _short(theirs)
 
 

@@ -39,7 +39,7 @@ def _imports(path: Path, content: bytes) -> list[tuple[int, str]]:
     """(level, dotted name) of every import statement; `from a import b` gives a and a.b, since b may be a module."""
     try:
         tree = ast.parse(content)
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # the last two: nested too deeply
         line = getattr(error, "lineno", None)
         where = f"{path.name}, line {line}" if line else path.name
         raise DataError(f"{where}: this is not a Python program", hint="fix the syntax error") from None
