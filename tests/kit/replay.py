@@ -14,6 +14,7 @@ from kit.parties import run_gates
 
 from tacit.protocols import Plain, Protocol, Replicated3, Shares
 from tacit.protocols.interface import Values
+from tacit.protocols.rounds import Steps
 from tacit.session.session import Session
 
 Result = TypeVar("Result")
@@ -28,9 +29,9 @@ class Noting(Replicated3):
         super().__init__(session)
         self.dithers: list[Values] = []
 
-    def _truncate_deal(self, mask: Values, shift: int) -> Shares:
+    def _truncate_deal(self, mask: Values, shift: int, *, dealt: bool) -> Steps[Shares]:
         self.dithers.append(mask & ((1 << shift) - 1))
-        return super()._truncate_deal(mask, shift)
+        return super()._truncate_deal(mask, shift, dealt=dealt)
 
 
 def both(program: Callable[[Protocol], Result], **options: object) -> tuple[list[Result], list[Result]]:

@@ -1,7 +1,8 @@
 """What a run costs: rounds and payload bytes by operation, counted where messages leave, and the time they took.
 
-A round is one exchange in which at least one party waits for a message; all parties run the same exchanges, so all of
-them count the same rounds. Bytes are payload sent by this party: frame headers, TLS and pings are the channel's
+A round is one exchange in which parties wait for each other; all parties run the same exchanges, so all of them count
+the same rounds. What a helper deals is no round: it waits for nobody inside a gate, so its messages are under way
+before they are needed (the first after it took part in an opening excepted). Bytes are payload sent by this party: frame headers, TLS and pings are the channel's
 business (`Mesh.statistics`).
 """
 
@@ -54,10 +55,10 @@ class Meter:
             cost.calls += 1
             cost.seconds += time.monotonic() - begun
 
-    def note_exchange(self, bytes_sent: int) -> None:
-        """One round, in which this party sent `bytes_sent` payload bytes."""
+    def note_exchange(self, bytes_sent: int, rounds: int = 1) -> None:
+        """One exchange, in which this party sent `bytes_sent` payload bytes."""
         for cost in (self.total, self._account(self.operation)):
-            cost.rounds += 1
+            cost.rounds += rounds
             cost.bytes_sent += bytes_sent
 
     def report(self) -> dict[str, object]:

@@ -68,9 +68,11 @@ class Session:
         return f"Session({self.parties[self.place]!r}, place {self.place} of {len(self.parties)}, step {self.step})"
 
     def exchange(
-        self, label: str, send: Mapping[int, Message], receive: Mapping[int, Expected]
+        self, label: str, send: Mapping[int, Message], receive: Mapping[int, Expected], *, dealt: bool = False
     ) -> dict[int, NDArray[np.signedinteger]]:
         """One round: send each array to its peer, return the arrays announced in `receive`.
+
+        `dealt`: all messages come from one party that waits for nobody, so they are ahead of their use and no round.
 
         Every party calls this at the same points of the same program, also with nothing to send or receive. `label` and
         the step number travel along, so parties that diverge hear it at once.
@@ -81,7 +83,7 @@ class Session:
         if self._postman is not None:
             self._postman.exchange(self.step, f"{self.meter.operation}/{label}"[:40], outgoing, incoming)
         self.step += 1
-        self.meter.note_exchange(sum(view.nbytes for view in outgoing.values()))
+        self.meter.note_exchange(sum(view.nbytes for view in outgoing.values()), rounds=0 if dealt else 1)
         return arrived
 
     def place_of(self, party: int | str) -> int:

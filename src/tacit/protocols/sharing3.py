@@ -1,0 +1,241 @@
+"""Replicated sharing among three parties over Z_2^k: who holds what, in and out, linear work, and truncation.
+
+Paper    Araki, Furukawa, Lindell, Nof, Ohara: High-throughput semi-honest secure three-party computation with an honest
+         majority, CCS 2016 (eprint 2016/768), for the sharing. Truncation and the conversions between bits and words
+         use that every such sharing is also a masked value: docs/design/fixed-point.md.
+Holds    party i: x_i and x_(i+1), where x = x_0 + x_1 + x_2 mod 2^k; bits likewise with exclusive or.
+Layout   int64 [2, *shape]: row 0 is x_i, row 1 is x_(i+1).
+Masked   c = x_1 is known to parties 0 and 1 (evaluators), r = -(x_0 + x_2) to party 2 (helper); x = c - r.
+Not here products and comparisons: replicated3 by the book, masked by evaluators and helper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tacit.protocols import rounds
+from tacit.protocols.interface import Bits, Protocol, Shares, Values, step
+from tacit.protocols.rounds import Round, Steps
+from tacit.ring.kernels import Bilinear
+from tacit.ring.words import carrier
+from tacit.session.session import Expected, Message, Session
+
+T = TypeVar("T")
+FIRST, SECOND, HELPER = 0, 1, 2  # the two evaluators and the helper
+WORD = np.dtype("<i8")
+#: Component j of an input that the owner masks, and component j that then carries the masked value.
+_INPUT = {FIRST: (0, 1), SECOND: (2, 1), HELPER: (2, 0)}
+
+
+class Sharing3(Protocol):
+    """What the protocols on this sharing have in common."""
+
+    components = 2
+
+    def __init__(self, session: Session) -> None:
+        super().__init__(session)
+        self.place = session.place
+        self.next = (self.place + 1) % 3  # shares component i+1 with us
+        self.previous = (self.place - 1) % 3  # shares component i with us
+        self.peer = SECOND if self.place == FIRST else FIRST  # the other evaluator, for an evaluator
+
+    def _run(self, gate: Steps[T]) -> T:
+        return rounds.run(self.session, gate)
+
+    # -- in and out ----------------------------------------------------------------------------------------------
+
+    @step(rounds=1, bits="k")
+    def share(self, owner: int, values: Values | None, shape: tuple[int, ...]) -> Shares:
+        # The owner and one neighbour draw a mask from their common key; the other neighbour gets value minus mask. The
+        # third component is 0: nobody holds all three, and the owner knows the value anyway.
+        masked, carrying = _INPUT[owner]
+        reader = _third_holder(masked, owner)
+        receiver = _third_holder(carrying, owner)
+        components: dict[int, Values] = {}
+        send: dict[int, Message] = {}
+        if self.place == owner:
+            assert values is not None
+            assert values.shape == shape
+            components[masked] = self._pad(reader, "share", shape)
+            components[carrying] = self.ring.wrap(values - components[masked])
+            send[receiver] = self.ring.to_wire(components[carrying])
+        elif self.place == reader:
+            components[masked] = self._pad(owner, "share", shape)
+        receive = {owner: (shape, self.ring.wire_dtype)} if self.place == receiver else {}
+        arrived = self.session.exchange("share", send, receive)
+        if self.place == receiver:
+            components[carrying] = self.ring.from_wire(arrived[owner])
+        return self._rows(components, shape)
+
+    def public(self, values: Values) -> Shares:
+        return self._rows({1: self.ring.wrap(values)}, values.shape)
+
+    @step(rounds=1, bits="k * receivers")
+    def reveal(self, x: Shares, receivers: tuple[int, ...]) -> Values | None:
+        # Party i lacks component i+2 = i-1; its next neighbour holds it in row 1.
+        send = {self.previous: self.ring.to_wire(flat_words(x[1]))} if self.previous in receivers else {}
+        receive = {self.next: ((x[0].numel(),), self.ring.wire_dtype)} if self.place in receivers else {}
+        arrived = self.session.exchange("reveal", send, receive)
+        if self.place not in receivers:
+            return None
+        value = flat_words(x[0]) + flat_words(x[1]) + self.ring.from_wire(arrived[self.next])
+        return self.ring.wrap(value).reshape(x.shape[1:])
+
+    # -- local ---------------------------------------------------------------------------------------------------
+
+    def add_public(self, x: Shares, values: Values) -> Shares:
+        # A public value belongs to component 1, which the evaluators hold in different rows and the helper not at all.
+        addend = torch.as_tensor(values)
+        shape = np.broadcast_shapes(x.shape[1:], addend.shape)
+        out = x.reshape(2, *(1,) * (len(shape) - x.dim() + 1), *x.shape[1:]).expand(2, *shape).clone()
+        if self.place != HELPER:
+            out[1 - self.place] += addend
+        return self._wrapped(out)
+
+    # -- truncation ----------------------------------------------------------------------------------------------
+
+    @step(rounds=2, bits="3 * k + 3 * w")
+    def product_truncated(self, kernel: Bilinear, x: Shares, y: Shares, shift: int) -> Shares:
+        return self._run(self._product_truncated(kernel, x, y, shift))
+
+    @step(rounds=1, bits="k + 3 * w")
+    def truncate(self, x: Shares, shift: int) -> Shares:
+        return self._run(self._truncate(x, shift))
+
+    def _product_truncated(self, kernel: Bilinear, x: Shares, y: Shares, shift: int) -> Steps[Shares]:
+        """The evaluators learn c = z + r under the pads ra and rb; the helper works r out alone.
+
+        Five kernels instead of six, and the truncation rides on the same messages.
+        """
+        local = self._local_terms(kernel, x, y)
+        flat = flat_words(local)
+        if self.place == HELPER:
+            pads = self._pad(FIRST, "pad-a", flat.shape) + self._pad(SECOND, "pad-b", flat.shape)
+            out = yield from self._truncate_deal(self.ring.wrap(pads - flat), shift, dealt=False)
+        else:
+            blinded = self.ring.wrap(flat + self._pad(HELPER, "pad-a" if self.place == FIRST else "pad-b", flat.shape))
+            receive: dict[int, list[Expected]] = {self.peer: [(flat.shape, self.ring.wire_dtype)]}
+            if self.place == SECOND:
+                receive[HELPER] = self._dealt_shapes(flat.shape, shift)
+            arrived = yield Round("truncate", {self.peer: [self.ring.to_wire(blinded)]}, receive)
+            masked = blinded + self.ring.from_wire(arrived[self.peer][0])
+            out = yield from self._truncate_wire(masked, arrived.get(HELPER), shift)
+        return out.reshape(2, *local.shape)
+
+    def _local_terms(self, kernel: Bilinear, x: Shares, y: Shares) -> torch.Tensor:
+        """This party's part of the nine terms of a product: four, three and two of them."""
+        if self.place == FIRST:
+            return kernel(x[0] + x[1], y[0] + y[1])
+        if self.place == SECOND:
+            return kernel(x[1], y[0] + y[1]) + kernel(x[0], y[1])
+        return kernel(x[1], y[0]) + kernel(x[0], y[1])  # row 0 is component 2, row 1 is component 0
+
+    def _truncate(self, x: Shares, shift: int) -> Steps[Shares]:
+        if self.place == HELPER:
+            out = yield from self._truncate_deal(self.ring.wrap(-flat_words(x[0] + x[1])), shift, dealt=True)
+        else:
+            masked = flat_words(x[1 - self.place])  # component 1
+            receive = {HELPER: self._dealt_shapes(masked.shape, shift)} if self.place == SECOND else {}
+            arrived = yield Round("truncate", {}, receive, dealt=True)
+            out = yield from self._truncate_wire(masked, arrived.get(HELPER), shift)
+        return out.reshape(x.shape)
+
+    def _dealt_shapes(self, shape: tuple[int, ...], shift: int) -> list[Expected]:
+        return [(shape, self.ring.wire_dtype), (shape, carrier(shift))]
+
+    def _truncate_deal(self, mask: Values, shift: int, *, dealt: bool) -> Steps[Shares]:
+        """Helper: deal r >> shift and [r >= 0], additively, one half of each from the key shared with evaluator 0."""
+        narrow = carrier(shift)
+        first = self._pad(FIRST, "shifted", mask.shape)
+        second = self.ring.wrap(-(mask >> shift) - first)
+        top = (mask >= 0).astype(narrow) - self._narrow(FIRST, "top", mask.shape, narrow)
+        yield Round("truncate", {SECOND: [self.ring.to_wire(second), top]}, dealt=dealt)
+        yield Round("wrap")
+        qa = self._narrow(FIRST, "wrap-a", mask.shape, narrow)
+        qb = self._narrow(SECOND, "wrap-b", mask.shape, narrow)
+        return stack(self._with_wrap(second, qb, shift), self._with_wrap(first, qa, shift))
+
+    def _truncate_wire(
+        self, masked: Values, dealt: Sequence[NDArray[np.signedinteger]] | None, shift: int
+    ) -> Steps[Shares]:
+        """Evaluators: shift c locally, and add 2^(k - shift) where z + r ran over the top: r >= 0 and c < 0, as signed.
+
+        Right for -2^(k-2) <= z <= 2^(k-2) - 2^shift: then z + 2^(k-2) lies in [0, 2^(k-1)) and overflows at most once.
+        """
+        offset = 1 << self.fixed.product_bits
+        c = self.ring.wrap(masked + offset)
+        narrow = carrier(shift)
+        if dealt is None:
+            own = self._pad(HELPER, "shifted", c.shape)
+            top = self._narrow(HELPER, "top", c.shape, narrow)
+        else:
+            own, top = self.ring.from_wire(dealt[0]), dealt[1]
+        # The sign word of c is 0 or all ones, so it keeps `top` exactly where c is negative.
+        wrapped = top & (c >> 63).astype(narrow)
+        pad = self._narrow(HELPER, "wrap-a" if self.place == FIRST else "wrap-b", c.shape, narrow)
+        sent = wrapped - pad
+        arrived = yield Round("wrap", {self.peer: [sent]}, {self.peer: [(c.shape, narrow)]})
+        middle = self._with_wrap((c >> shift) - (offset >> shift), sent + arrived[self.peer][0], shift)
+        return self._held(self._with_wrap(own, pad, shift), middle)
+
+    def _with_wrap(self, words: Values, wrap: NDArray[np.signedinteger], shift: int) -> Values:
+        # Bits of the carrier above `shift` fall off the top of the ring: the words need no masking.
+        return self.ring.wrap(words + (wrap.astype(np.int64) << (self.ring.bits - shift)))
+
+    # -- bits ----------------------------------------------------------------------------------------------------
+
+    def xor(self, x: Bits, y: Bits) -> Bits:
+        return Bits(x.planes ^ y.planes, x.count)
+
+    def invert(self, x: Bits) -> Bits:
+        return Bits(x.planes ^ self._components({1: np.int64(-1)}), x.count)
+
+    # -- small change --------------------------------------------------------------------------------------------
+
+    def _pad(self, peer: int, purpose: str, shape: tuple[int, ...]) -> Values:
+        return self.session.randomness.words(peer, purpose, shape, self.ring)
+
+    def _narrow(
+        self, peer: int, purpose: str, shape: tuple[int, ...], dtype: np.dtype[np.signedinteger]
+    ) -> NDArray[np.signedinteger]:
+        # The width is part of the address, so that streams of different widths stay aligned at both ends.
+        return self.session.randomness.narrow(peer, f"{purpose}-{dtype.itemsize}", shape, dtype)
+
+    def _bit_pad(self, peer: int, purpose: str, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        return self.session.randomness.narrow(peer, purpose, shape, WORD).view(np.int64)
+
+    def _held(self, outer: Values, middle: Values) -> Shares:
+        """An evaluator's rows: component 1 is the middle one for both, 0 or 2 the outer one."""
+        return stack(outer, middle) if self.place == FIRST else stack(middle, outer)
+
+    def _arrange(self, components: dict[int, NDArray[np.int64]], shape: tuple[int, ...]) -> NDArray[np.int64]:
+        """The two rows that this party holds; a component not named is zero."""
+        zero = np.zeros(shape, dtype=np.int64)
+        return np.stack([components.get(self.place, zero), components.get(self.next, zero)])
+
+    def _components(self, components: dict[int, np.int64]) -> NDArray[np.int64]:
+        return np.array([components.get(self.place, 0), components.get(self.next, 0)], dtype=np.int64)[:, None, None]
+
+    def _rows(self, components: dict[int, Values], shape: tuple[int, ...]) -> Shares:
+        return torch.as_tensor(self._arrange(components, shape))
+
+
+def _third_holder(component: int, owner: int) -> int:
+    """Component j is held by parties j and j-1; the holder that is not the owner."""
+    holders = {component, (component - 1) % 3}
+    return (holders - {owner}).pop()
+
+
+def stack(row0: Values, row1: Values, shape: Sequence[int] | None = None) -> Shares:
+    stacked = torch.as_tensor(np.stack([row0, row1]))
+    return stacked if shape is None else stacked.reshape(2, *shape)
+
+
+def flat_words(x: torch.Tensor) -> Values:
+    """Gates work on flat arrays: numpy turns sums of 0-d arrays into scalars, which warn where arrays wrap."""
+    return x.reshape(-1).numpy()
