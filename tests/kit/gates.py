@@ -14,6 +14,7 @@ from kit.sharing import deal, deal_bits
 
 from tacit.protocols import Bits, Protocol, Shares
 from tacit.protocols.bits import carry_ands, depth
+from tacit.protocols.masked import plan
 from tacit.ring.kernels import mul
 
 
@@ -61,17 +62,19 @@ def rows(ring_bits: int) -> list[Row]:
         *(Row("product_truncated", _product_truncated(s), {"s": s}) for s in shifts),
         *(Row("truncate", _truncate(s), {"s": s}) for s in shifts),
         Row("is_negative", lambda p, i: p.is_negative(i.x)),
+        *(Row("is_negative", _is_negative(w), {"width": w}) for w in (2, 5, 8, 16, 32, 48, 64) if w <= ring_bits),
         Row("is_zero", lambda p, i: p.is_zero(i.x)),
         *(Row("and_", _and(count), {"planes": count}) for count in (1, 3)),
         Row("xor", lambda p, i: p.xor(i.a, i.b)),
         Row("invert", lambda p, i: p.invert(i.a)),
         Row("from_bits", lambda p, i: p.from_bits(i.a, i.shape)),
+        Row("select", lambda p, i: p.select(i.a, i.x)),
     ]
 
 
 def every_gate_has_a_row() -> None:
     """The interface and this table name the same gates."""
-    abstract = set(Protocol.__abstractmethods__) | {"scale"}
+    abstract = set(Protocol.__abstractmethods__) | {"scale", "select"}
     assert {row.gate for row in rows(64)} == abstract
 
 
@@ -102,6 +105,11 @@ def declared(protocol: type[Protocol], row: Row, *, ring_bits: int, parties: int
         "n": parties,
         "receivers": row.variables.get("receivers", 0),
         "planes": row.variables.get("planes", 1),
+        "width": row.variables.get("width", ring_bits),
+        "sign_rounds": plan.sign_rounds,
+        "sign_bits": plan.sign_bits,
+        "equal_rounds": plan.equal_rounds,
+        "equal_bits": plan.equal_bits,
         "depth": depth,
         "carry_ands": carry_ands,
     }
@@ -126,6 +134,10 @@ def _product_truncated(shift: int) -> Callable[[Protocol, Inputs], object]:
 
 def _truncate(shift: int) -> Callable[[Protocol, Inputs], object]:
     return lambda p, i: p.truncate(i.x, shift)
+
+
+def _is_negative(width: int) -> Callable[[Protocol, Inputs], object]:
+    return lambda p, i: p.is_negative(i.x, width)
 
 
 def _and(count: int) -> Callable[[Protocol, Inputs], object]:

@@ -65,7 +65,7 @@ def test_a_gate_with_one_pad_left_out_is_caught(row: Row, victim: int, rng: np.r
 def test_a_pad_left_out_in_the_code_itself_is_caught(
     monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator
 ) -> None:
-    drawn = Replicated3._pad
+    drawn = Replicated3.pad
 
     def forgetful(self: Replicated3, peer: int, purpose: str, shape: tuple[int, ...]) -> np.ndarray:
         return np.zeros(shape, dtype=np.int64) if purpose == "pad-b" else drawn(self, peer, purpose, shape)
@@ -73,7 +73,7 @@ def test_a_pad_left_out_in_the_code_itself_is_caught(
     row = next(row for row in ROWS if row.name == "product_truncated-s16")
     fixed = fixed_inputs(rng, 64)
     assert_uniform(row, 0, fixed, 2_048)
-    monkeypatch.setattr(Replicated3, "_pad", forgetful)
+    monkeypatch.setattr(Replicated3, "pad", forgetful)
     with pytest.raises(AssertionError, match="byte 0 has chi-square"):
         assert_uniform(row, 0, fixed, 2_048)
 

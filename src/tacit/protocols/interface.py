@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tacit.ring import FixedPoint, Ring
-from tacit.ring.kernels import Bilinear
+from tacit.ring.kernels import Bilinear, mul
 from tacit.session.session import Session
 
 Shares = Tensor  # int64 [components, *shape]
@@ -43,7 +43,8 @@ class Bits:
 class Price:
     """Rounds of a gate, and bits that all parties together send for one output element.
 
-    `bits` is a formula in k (ring bits), s (bits of a truncation) and w (s rounded up to a carrier of 8, 16, 32 or 64).
+    `bits` is a formula in k (ring bits), s (bits of a truncation), w (s rounded up to a carrier of 8, 16, 32 or 64) and
+    width (of a comparison; k where none is given).
     """
 
     rounds: str
@@ -120,8 +121,12 @@ class Protocol(ABC):
     # -- bits ----------------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def is_negative(self, x: Shares) -> Bits:
-        """The top bit of each element."""
+    def is_negative(self, x: Shares, width: int | None = None) -> Bits:
+        """Whether each element is below zero: the top bit, right for every ring element.
+
+        `width` is the caller's word that -2^(width-1) <= x < 2^(width-1), so that fewer bits need comparing
+        (width >= 2). For a value outside, bit width-1 of it comes back: still one bit, but not the sign.
+        """
 
     @abstractmethod
     def is_zero(self, x: Shares) -> Bits:
@@ -142,3 +147,7 @@ class Protocol(ABC):
     @abstractmethod
     def from_bits(self, x: Bits, shape: tuple[int, ...]) -> Shares:
         """A plane of bits as ring elements 0 and 1 of the given shape."""
+
+    def select(self, bit: Bits, x: Shares) -> Shares:
+        """x where the bit is 1, 0 elsewhere, exactly; the elements of `bit` are those of x in order."""
+        return self.product(mul, self.from_bits(bit, tuple(x.shape[1:])), x)

@@ -78,7 +78,9 @@ class Plain(Protocol):
         return torch.as_tensor((words + offset) >> shift)
 
     @step(rounds=0, bits=0)
-    def is_negative(self, x: Shares) -> Bits:
+    def is_negative(self, x: Shares, width: int | None = None) -> Bits:
+        if width is not None and x.numel():
+            self._check_width(x, width)
         return self._bits(x.numpy() < 0)
 
     @step(rounds=0, bits=0)
@@ -107,6 +109,15 @@ class Plain(Protocol):
         # In float64 an overflow shows that the ring would hide; absolute values bound the partial sums as well.
         floats = kernel(x[0].abs().double(), y[0].abs().double())
         self._check_domain(float(floats.max()) if floats.numel() else 0.0, shift)
+
+    def _check_width(self, x: Shares, width: int) -> None:
+        largest = max(float(x.max()), -float(x.min()) - 1.0)
+        if largest >= 2.0 ** (width - 1):
+            raise NotRepresentable(
+                f"{self.session.meter.operation} compares numbers {largest:.3g} units apart; "
+                f"values of this format are less than 2^{width - 1} apart",
+                hint="standardise the data, or use fewer fraction bits",
+            )
 
     def _check_domain(self, largest: float, shift: int) -> None:
         bits = self.fixed.product_bits

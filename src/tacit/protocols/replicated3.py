@@ -39,21 +39,22 @@ class Replicated3(Sharing3):
 
     # -- bits ----------------------------------------------------------------------------------------------------
 
-    @step(rounds="2 + depth(k - 1)", bits="k + 3 * (k - 1) + 3 * carry_ands(k - 1)")
-    def is_negative(self, x: Shares) -> Bits:
+    @step(rounds="2 + depth(width - 1)", bits="width + 3 * (width - 1) + 3 * carry_ands(width - 1)")
+    def is_negative(self, x: Shares, width: int | None = None) -> Bits:
         # x = c + e with e = x_0 + x_2: one adder on two numbers that each lie whole with somebody.
         own = self._words_of_helper(x)
-        c, e = self._two_inputs(x, own)
+        c, e = self._two_inputs(x, own, self.ring.bits if width is None else width)
         low_c, low_e = Bits(c.planes[:, :-1], c.count), Bits(e.planes[:, :-1], e.count)
         generate = self.and_(low_c, low_e)
         carry = circuits.carry_out(self, generate, self.xor(low_c, low_e))
-        return self.xor(carry, self.xor(c.plane(-1 % self.ring.bits), e.plane(-1 % self.ring.bits)))
+        top_c, top_e = (Bits(bits.planes[:, -1:], bits.count) for bits in (c, e))
+        return self.xor(carry, self.xor(top_c, top_e))
 
     @step(rounds="1 + depth(k)", bits="k + 3 * (k - 1)")
     def is_zero(self, x: Shares) -> Bits:
         # x = c - r is zero exactly where c and r agree in every bit.
         own = self._words_of_helper(x)
-        c, r = self._two_inputs(x, None if own is None else self.ring.wrap(-own))
+        c, r = self._two_inputs(x, None if own is None else self.ring.wrap(-own), self.ring.bits)
         return circuits.all_of(self, self.invert(self.xor(c, r)))
 
     @step(rounds=1, bits="3 * planes")
@@ -70,13 +71,13 @@ class Replicated3(Sharing3):
         flat = (x.count,)
         if self.place == HELPER:
             m = planes.unpack(x.planes[0, 0] ^ x.planes[1, 0], x.count)
-            second = self.ring.wrap(m - self._pad(FIRST, "deal-bit", flat))
+            second = self.ring.wrap(m - self.pad(FIRST, "deal-bit", flat))
             self.session.exchange("deal", {SECOND: self.ring.to_wire(second)}, {})
             self.session.exchange("reshare", {}, {})
-            return stack(self._pad(SECOND, "reshare-b", flat), self._pad(FIRST, "reshare-a", flat), shape)
+            return stack(self.pad(SECOND, "reshare-b", flat), self.pad(FIRST, "reshare-a", flat), shape)
         receive = {HELPER: (flat, self.ring.wire_dtype)} if self.place == SECOND else {}
         arrived = self.session.exchange("deal", {}, receive)
-        part = self.ring.from_wire(arrived[HELPER]) if arrived else self._pad(HELPER, "deal-bit", flat)
+        part = self.ring.from_wire(arrived[HELPER]) if arrived else self.pad(HELPER, "deal-bit", flat)
         d = planes.unpack(x.planes[1 - self.place, 0], x.count)
         two_part = (1 - 2 * d) * part + (d if self.place == FIRST else 0)
         return self._reshare(two_part).reshape(2, *shape)
@@ -84,39 +85,43 @@ class Replicated3(Sharing3):
     def _reshare(self, two_part: Values) -> Shares:
         """Evaluators: from u_0 + u_1 back to three components. The helper draws its two from the same pads."""
         purpose, peer = ("reshare-a", SECOND) if self.place == FIRST else ("reshare-b", FIRST)
-        outer = self._pad(HELPER, purpose, two_part.shape)
+        outer = self.pad(HELPER, purpose, two_part.shape)
         sent = self.ring.wrap(two_part - outer)
         receive = {peer: (two_part.shape, self.ring.wire_dtype)}
         arrived = self.session.exchange("reshare", {peer: self.ring.to_wire(sent)}, receive)
         middle = self.ring.wrap(sent + self.ring.from_wire(arrived[peer]))
         return stack(outer, middle) if self.place == FIRST else stack(middle, outer)
 
+    @step(rounds=3, bits="6 * k")
+    def select(self, bit: Bits, x: Shares) -> Shares:
+        return super().select(bit, x)
+
     def _words_of_helper(self, x: Shares) -> Values | None:
         """x_0 + x_2, which only the helper can add up."""
         return self.ring.wrap(flat_words(x[0] + x[1])) if self.place == HELPER else None
 
-    def _two_inputs(self, x: Shares, own: Values | None) -> tuple[Bits, Bits]:
-        """Boolean sharings, one plane per bit, of component 1 (no message) and of the helper's words (k bits)."""
+    def _two_inputs(self, x: Shares, own: Values | None, bits: int) -> tuple[Bits, Bits]:
+        """Boolean sharings, one plane per bit, of component 1 (no message) and of the helper's words."""
         count = x[0].numel()
-        shape = (self.ring.bits, planes.words_per_plane(count))
+        shape = (bits, planes.words_per_plane(count))
         send: dict[int, Message] = {}
         components: dict[int, NDArray[np.int64]] = {}
         if self.place == HELPER:
             assert own is not None
             components[2] = self._bit_pad(SECOND, "input-bits", shape)
-            components[0] = planes.to_planes(own, self.ring.bits) ^ components[2]
+            components[0] = planes.to_planes(own, bits) ^ components[2]
             send[FIRST] = np.ascontiguousarray(components[0])
         elif self.place == SECOND:
             components[2] = self._bit_pad(HELPER, "input-bits", shape)
         arrived = self.session.exchange("input", send, {HELPER: (shape, WORD)} if self.place == FIRST else {})
         if self.place == FIRST:
             components[0] = arrived[HELPER].view(np.int64)
-        masked = {} if self.place == HELPER else {1: planes.to_planes(flat_words(x[1 - self.place]), self.ring.bits)}
+        masked = {} if self.place == HELPER else {1: planes.to_planes(flat_words(x[1 - self.place]), bits)}
         return Bits(self._arrange(masked, shape), count), Bits(self._arrange(components, shape), count)
 
     def _zero(self, purpose: str, shape: tuple[int, ...]) -> Values:
         """Summands that add up to zero over the parties and are uniform to any one of them."""
-        return self._pad(self.next, f"zero-{purpose}", shape) - self._pad(self.previous, f"zero-{purpose}", shape)
+        return self.pad(self.next, f"zero-{purpose}", shape) - self.pad(self.previous, f"zero-{purpose}", shape)
 
     def _zero_bits(self, shape: tuple[int, ...]) -> NDArray[np.int64]:
         return self._bit_pad(self.next, "zero-bits", shape) ^ self._bit_pad(self.previous, "zero-bits", shape)

@@ -61,11 +61,11 @@ class Sharing3(Protocol):
         if self.place == owner:
             assert values is not None
             assert values.shape == shape
-            components[masked] = self._pad(reader, "share", shape)
+            components[masked] = self.pad(reader, "share", shape)
             components[carrying] = self.ring.wrap(values - components[masked])
             send[receiver] = self.ring.to_wire(components[carrying])
         elif self.place == reader:
-            components[masked] = self._pad(owner, "share", shape)
+            components[masked] = self.pad(owner, "share", shape)
         receive = {owner: (shape, self.ring.wire_dtype)} if self.place == receiver else {}
         arrived = self.session.exchange("share", send, receive)
         if self.place == receiver:
@@ -112,13 +112,13 @@ class Sharing3(Protocol):
 
         Five kernels instead of six, and the truncation rides on the same messages.
         """
-        local = self._local_terms(kernel, x, y)
+        local = self.local_terms(kernel, x, y)
         flat = flat_words(local)
         if self.place == HELPER:
-            pads = self._pad(FIRST, "pad-a", flat.shape) + self._pad(SECOND, "pad-b", flat.shape)
+            pads = self.pad(FIRST, "pad-a", flat.shape) + self.pad(SECOND, "pad-b", flat.shape)
             out = yield from self._truncate_deal(self.ring.wrap(pads - flat), shift, dealt=False)
         else:
-            blinded = self.ring.wrap(flat + self._pad(HELPER, "pad-a" if self.place == FIRST else "pad-b", flat.shape))
+            blinded = self.ring.wrap(flat + self.pad(HELPER, "pad-a" if self.place == FIRST else "pad-b", flat.shape))
             receive: dict[int, list[Expected]] = {self.peer: [(flat.shape, self.ring.wire_dtype)]}
             if self.place == SECOND:
                 receive[HELPER] = self._dealt_shapes(flat.shape, shift)
@@ -127,7 +127,7 @@ class Sharing3(Protocol):
             out = yield from self._truncate_wire(masked, arrived.get(HELPER), shift)
         return out.reshape(2, *local.shape)
 
-    def _local_terms(self, kernel: Bilinear, x: Shares, y: Shares) -> torch.Tensor:
+    def local_terms(self, kernel: Bilinear, x: Shares, y: Shares) -> torch.Tensor:
         """This party's part of the nine terms of a product: four, three and two of them."""
         if self.place == FIRST:
             return kernel(x[0] + x[1], y[0] + y[1])
@@ -151,7 +151,7 @@ class Sharing3(Protocol):
     def _truncate_deal(self, mask: Values, shift: int, *, dealt: bool) -> Steps[Shares]:
         """Helper: deal r >> shift and [r >= 0], additively, one half of each from the key shared with evaluator 0."""
         narrow = carrier(shift)
-        first = self._pad(FIRST, "shifted", mask.shape)
+        first = self.pad(FIRST, "shifted", mask.shape)
         second = self.ring.wrap(-(mask >> shift) - first)
         top = (mask >= 0).astype(narrow) - self._narrow(FIRST, "top", mask.shape, narrow)
         yield Round("truncate", {SECOND: [self.ring.to_wire(second), top]}, dealt=dealt)
@@ -171,7 +171,7 @@ class Sharing3(Protocol):
         c = self.ring.wrap(masked + offset)
         narrow = carrier(shift)
         if dealt is None:
-            own = self._pad(HELPER, "shifted", c.shape)
+            own = self.pad(HELPER, "shifted", c.shape)
             top = self._narrow(HELPER, "top", c.shape, narrow)
         else:
             own, top = self.ring.from_wire(dealt[0]), dealt[1]
@@ -181,7 +181,7 @@ class Sharing3(Protocol):
         sent = wrapped - pad
         arrived = yield Round("wrap", {self.peer: [sent]}, {self.peer: [(c.shape, narrow)]})
         middle = self._with_wrap((c >> shift) - (offset >> shift), sent + arrived[self.peer][0], shift)
-        return self._held(self._with_wrap(own, pad, shift), middle)
+        return self.held(self._with_wrap(own, pad, shift), middle)
 
     def _with_wrap(self, words: Values, wrap: NDArray[np.signedinteger], shift: int) -> Values:
         # Bits of the carrier above `shift` fall off the top of the ring: the words need no masking.
@@ -197,7 +197,7 @@ class Sharing3(Protocol):
 
     # -- small change --------------------------------------------------------------------------------------------
 
-    def _pad(self, peer: int, purpose: str, shape: tuple[int, ...]) -> Values:
+    def pad(self, peer: int, purpose: str, shape: tuple[int, ...]) -> Values:
         return self.session.randomness.words(peer, purpose, shape, self.ring)
 
     def _narrow(
@@ -209,7 +209,7 @@ class Sharing3(Protocol):
     def _bit_pad(self, peer: int, purpose: str, shape: tuple[int, ...]) -> NDArray[np.int64]:
         return self.session.randomness.narrow(peer, purpose, shape, WORD).view(np.int64)
 
-    def _held(self, outer: Values, middle: Values) -> Shares:
+    def held(self, outer: Values, middle: Values) -> Shares:
         """An evaluator's rows: component 1 is the middle one for both, 0 or 2 the outer one."""
         return stack(outer, middle) if self.place == FIRST else stack(middle, outer)
 

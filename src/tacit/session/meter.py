@@ -2,8 +2,8 @@
 
 A round is one exchange in which parties wait for each other; all parties run the same exchanges, so all of them count
 the same rounds. What a helper deals is no round: it waits for nobody inside a gate, so its messages are under way
-before they are needed (the first after it took part in an opening excepted). Bytes are payload sent by this party: frame headers, TLS and pings are the channel's
-business (`Mesh.statistics`).
+before they are needed (the first after it took part in an opening excepted). Bytes are payload sent by this party:
+frame headers, TLS and pings are the channel's business (`Mesh.statistics`).
 """
 
 from __future__ import annotations
