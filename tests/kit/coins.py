@@ -22,7 +22,10 @@ Narrow = NDArray[np.signedinteger]
 
 
 class HiddenOnly(Randomness):
-    """Words of the hidden key as they are; every other pad is one constant for all elements."""
+    """Words of the hidden key as they are; every other pad is constant over the runs, which lie along the last axis.
+
+    Without `runs` all elements count as runs.
+    """
 
     def __init__(
         self,
@@ -31,8 +34,10 @@ class HiddenOnly(Randomness):
         victim: int,
         silent: frozenset[str] = frozenset(),
         renamed: Mapping[str, str] | None = None,
+        runs: int | None = None,
     ) -> None:
         super().__init__(pair_keys, session_id)
+        self.runs = runs
         self.place = ({0, 1, 2} - set(pair_keys)).pop()
         self.victim, self.silent, self.renamed = victim, silent, dict(renamed or {})
         self.drawn: dict[str, int] = {}  # purpose -> bits of the hidden key drawn for one element
@@ -53,11 +58,12 @@ class HiddenOnly(Randomness):
         return super()._open(peer, self.renamed.get(purpose, purpose))
 
     def _constant(self, peer: int, purpose: str, shape: tuple[int, ...], dtype: np.dtype[np.signedinteger]) -> Narrow:
-        if holds_planes(purpose):
-            row = -(super()._draw(peer, purpose, (*shape[:-1], 1), dtype) & 1)
-        else:
-            row = super()._draw(peer, purpose, (1,), dtype)
-        return np.array(np.broadcast_to(row, shape))
+        count = 64 * shape[-1] if holds_planes(purpose) else int(np.prod(shape))
+        runs = self.runs or count
+        if not holds_planes(purpose):
+            return np.repeat(super()._draw(peer, purpose, (count // runs,), dtype), runs).reshape(shape)
+        rows = super()._draw(peer, purpose, (int(np.prod(shape[:-1])), count // runs), dtype) & 1
+        return np.concatenate([planes.pack(np.repeat(row, runs)) for row in rows]).reshape(shape)
 
 
 class Enumerated(HiddenOnly):
@@ -94,10 +100,13 @@ def bits_per_element(purpose: str, shape: tuple[int, ...], dtype: np.dtype[np.si
 
 
 def hidden_only(
-    victim: int, silent: frozenset[str] = frozenset(), renamed: Mapping[str, str] | None = None
+    victim: int,
+    silent: frozenset[str] = frozenset(),
+    renamed: Mapping[str, str] | None = None,
+    runs: int | None = None,
 ) -> Source:
     """For `make_sessions(randomness=...)`."""
-    return lambda keys, session_id: HiddenOnly(keys, session_id, victim, silent, renamed)
+    return lambda keys, session_id: HiddenOnly(keys, session_id, victim, silent, renamed, runs)
 
 
 def enumerated(victim: int, tape: Mapping[str, int], count: int) -> Source:

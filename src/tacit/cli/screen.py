@@ -78,6 +78,8 @@ class Screen:
         cost.add_row("rounds", f"{account['rounds']:,}")
         cost.add_row("sent", ", ".join(f"{name} {megabytes(count)}" for name, count in sent.items()))
         cost.add_row("time", f"{account['seconds']:.1f} s since the parties connected")
+        if saved is not None:
+            cost.add_row("model", f"saved at {saved}")
         self.console.print(
             Panel(Group(cost, Text(), disclosure_table(account["disclosures"])), title="run", box=ROUNDED)
         )
