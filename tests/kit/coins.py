@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from kit.parties import Source
 from numpy.typing import NDArray
 
+from kit.parties import Source
 from tacit.crypto.primitives import Stream
 from tacit.ring import planes
 from tacit.session.randomness import Randomness

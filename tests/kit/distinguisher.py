@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
 from kit import coins
 from kit.parties import Source, pair_keys
 from kit.views import fields, received
-from torch import Tensor, nn
-
 from tacit.functions import curves
 from tacit.protocols import Protocol, Shares
 from tacit.ring.kernels import mul
@@ -114,20 +114,10 @@ class Classifier(nn.Module):
         return score[:, 0]
 
 
-def right_guesses(
-    bits: np.ndarray, choice: np.ndarray, held_out: int, *, keep: int | None = None, epochs: int = 12, seed: int = 0
-) -> int:
-    """Train on all but the last `held_out` views; how many of those are then guessed right.
-
-    `keep`: look only at so many bits, those that went with the answer most in the training views. A leak in a few bits
-    of thousands is then found from few views.
-    """
-    y = torch.as_tensor(choice).float()
+def right_guesses(bits: np.ndarray, choice: np.ndarray, held_out: int, *, epochs: int = 12, seed: int = 0) -> int:
+    """Train on all but the last `held_out` views; how many of those are then guessed right."""
+    x, y = torch.as_tensor(bits), torch.as_tensor(choice).float()
     split = len(y) - held_out
-    if keep is not None:
-        towards = np.where(choice[:split] == 1, 1.0, -1.0) @ (2.0 * bits[:split] - 1)
-        bits = bits[:, np.argsort(-np.abs(towards))[:keep]]
-    x = torch.as_tensor(bits)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = Classifier(x.shape[1])

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
-from kit.sharing import deal, deal_bits
 
+from kit.sharing import deal, deal_bits
 from tacit.protocols import Bits, Protocol, Shares
 from tacit.protocols.bits import carry_ands, depth
 from tacit.ring.kernels import mul
@@ -76,7 +76,7 @@ def every_gate_has_a_row() -> None:
 
 
 def inputs(protocol: Protocol, values: np.ndarray, masks: np.ndarray | None = None) -> Inputs:
-    """x = values, y = 3 - values, a = 1 where values are odd, b = its opposite. `masks` [8, *shape]: components 0 and 2."""
+    """x = values, y = 3 - values, a = 1 where values are odd, b = 1 - a. `masks` [8, *shape]: components 0 and 2."""
     odd = (values & 1).reshape(-1)
     m = np.zeros((8, *values.shape), dtype=np.int64) if masks is None else masks
     bit = [(row & 1).reshape(-1) for row in m]

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
+
 from kit import coins
 from kit.gates import Row, inputs, rows
 from kit.parties import Source, pair_keys
 from kit.sharing import any_word
 from kit.views import Field, faults, fields, received
-
 from tacit.protocols import Protocol
 from tacit.session.randomness import Randomness
 
@@ -25,7 +25,9 @@ def fixed_inputs(rng: np.random.Generator, ring_bits: int) -> Fixed:
     return int(rng.integers(-5, 6)), any_word(rng, (8,), ring_bits)
 
 
-def view_of(row: Row, victim: int, fixed: Fixed, runs: int, ring_bits: int, source: Source | None = None) -> list[Field]:
+def view_of(
+    row: Row, victim: int, fixed: Fixed, runs: int, ring_bits: int, source: Source | None = None
+) -> list[Field]:
     """What `victim` receives in `runs` runs of one gate, all on the same inputs and the same sharing of them."""
     value, masks = fixed
 

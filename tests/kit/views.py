@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from kit.parties import Source, View, in_threads, make_sessions, pair_keys
 from numpy.typing import NDArray
 
+from kit.parties import Source, View, in_threads, make_sessions, pair_keys
 from tacit.protocols import Protocol, Replicated3
 from tacit.protocols.replicated3 import HELPER
 from tacit.ring import planes
 from tacit.ring.words import carrier_bits
 
-#: One test wrongly alarms with a probability below 1e-13; the suite makes fewer than 10^7 of them, so it does below 1e-6.
+#: One test alarms wrongly with a probability below 1e-13; the suite makes fewer than 10^7, which is 1e-6 for all.
 FALSE_ALARM = 1e-13
 #: Chi-square with 255 degrees of freedom leaves FALSE_ALARM above the first and below the second.
 BYTES_UNEVEN, BYTES_TOO_EVEN = 464.0, 117.0
@@ -60,8 +60,12 @@ def received(
     return views[victim]
 
 
-def fields(view: View, runs: int, *, ring_bits: int, shifts: Sequence[int] = (), in_planes: int | None = None) -> list[Field]:
-    """The view of a batch whose last axis counts the runs. `shifts`: of the truncations, in order; `in_planes`: elements.
+def fields(
+    view: View, runs: int, *, ring_bits: int, shifts: Sequence[int] = (), in_planes: int | None = None
+) -> list[Field]:
+    """The view of a batch whose last axis counts the runs, message by message.
+
+    `shifts`: of the truncations, in order. `in_planes`: elements in a plane, where that is not the number of runs.
 
     An unknown message stops the test: a new gate must say here how its messages are read.
     """

@@ -9,11 +9,11 @@ import hashlib
 
 import numpy as np
 import pytest
+
 from kit.distinguisher import SHIFTS, chance, right_guesses, training_step, two_inputs, views
 from kit.parties import run_gates
 from kit.replay import Noting
 from kit.sharing import opened
-
 from tacit.protocols import Plain
 
 KEYS = {frozenset(pair): hashlib.sha256(repr(pair).encode()).digest() for pair in ((0, 1), (0, 2), (1, 2))}
@@ -23,7 +23,7 @@ CHOICE = np.random.default_rng(20).integers(0, 2, TRAIN + HELD_OUT)
 
 def guesses(victim: int, missing: str | None = None) -> int:
     silent = frozenset({missing} if missing else ())
-    return right_guesses(views(victim, CHOICE, 1, silent=silent, keys=KEYS), CHOICE, HELD_OUT, keep=256)
+    return right_guesses(views(victim, CHOICE, 1, silent=silent, keys=KEYS), CHOICE, HELD_OUT)
 
 
 @pytest.mark.parametrize("victim", range(3), ids=["alice", "bob", "helper"])

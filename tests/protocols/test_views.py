@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from kit import coins
 from kit.gates import Row
 from kit.parties import run_gates
@@ -24,7 +25,6 @@ from kit.view_laws import (
     view_of,
 )
 from kit.views import BYTES_TOO_EVEN, BYTES_UNEVEN, FALSE_ALARM, Field, Z, faults, fields, received
-
 from tacit.protocols import Replicated3
 from tacit.protocols.interface import Protocol
 

@@ -14,12 +14,15 @@ cells remember the plain value, and the table then computes on that; the shares 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from tacit.errors import ShapeError
+from tacit.crypto.primitives import RunningDigest
+from tacit.errors import PeerDiverged, ShapeError
 from tacit.protocols import PROTOCOLS, Protocol, Shares
 from tacit.ring import FixedPoint
 from tacit.session.session import Session
@@ -42,6 +45,7 @@ class Context:
         # torch's generator is public randomness: initial weights, shuffles and dropout masks must be the same at all
         # parties. Nothing secret is ever drawn from it.
         torch.manual_seed(session.public_seed)
+        self._public = RunningDigest()
 
     def __repr__(self) -> str:
         return f"Context({self.session!r}, {self.protocol.name})"
@@ -50,6 +54,28 @@ class Context:
     def guarded_bits(self) -> int:
         """The most fraction bits that a value is left with."""
         return self.frac_bits + GUARD_BITS
+
+    def note_public(self, values: NDArray[Any] | np.float64) -> None:
+        """Remember a public operand. Each party adds its own copy, so copies that differ would corrupt the result."""
+        self._public.add(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
+
+    def agree_on_public(self) -> None:
+        """Before a reveal: have all parties used the same public operands so far? One round of 8 bytes.
+
+        Catches what the labels of messages cannot: a constant that differs in the last digit between two machines, a
+        shuffle that went another way, a value read from a clock. Raises PeerDiverged.
+        """
+        session = self.session
+        ours = np.frombuffer(self._public.value()[:8], dtype=np.int64).copy()
+        peers = [place for place in range(len(session.parties)) if place != session.place]
+        arrived = session.exchange("public", dict.fromkeys(peers, ours), {p: ((1,), np.dtype("<i8")) for p in peers})
+        for peer, theirs in arrived.items():
+            if theirs[0] != ours[0]:
+                raise PeerDiverged(
+                    f"{session.parties[peer]} has used other public values than we have (constants, indices, batches)",
+                    hint="look for values that differ by party: unseeded random numbers, clocks, file names; or for "
+                    "other versions or processors, where a public tensor is better made secret by one owner",
+                )
 
 
 class Storage:
@@ -159,8 +185,8 @@ class Cell:
         protocol, storage = self.context.protocol, self.storage
         if self.shares.numel() == storage.base.numel():
             # Everything there is gets overwritten: take the precision of the new value, within the guard.
-            if frac_bits > self.context.guarded_bits:
-                shares, frac_bits = protocol.truncate(shares, frac_bits - self.context.frac_bits), self.context.frac_bits
+            settled = self.context.frac_bits if frac_bits > self.context.guarded_bits else frac_bits
+            shares, frac_bits = rescaled(protocol, shares, frac_bits, settled), settled
             storage.frac_bits = frac_bits
         elif storage.frac_bits < (wanted := min(frac_bits, self.context.frac_bits)):
             # A part gets more precise than the rest: lift the rest, in place, for every view of it. The new value must
@@ -191,8 +217,9 @@ def known(context: Context, value: Tensor) -> Cell:
 
     def encode() -> tuple[Shares, int]:
         frac_bits = min(factor_bits(context, value), context.guarded_bits)
-        shares = context.protocol.public(context.fixed.encode(value, frac_bits=frac_bits, what="public value"))
-        return laid_out(shares, value), frac_bits
+        words = context.fixed.encode(masks_clamped(value), frac_bits=frac_bits, what="public value")
+        context.note_public(words)
+        return laid_out(context.protocol.public(words), value), frac_bits
 
     cell = Cell(context, None, promise=encode, shape=tuple(value.shape))
     cell.remember(KNOWN, value)
@@ -202,6 +229,13 @@ def known(context: Context, value: Tensor) -> Cell:
 def is_whole(value: Tensor) -> bool:
     """Whether all entries are whole numbers small enough to stay exact without fraction bits."""
     return not value.is_floating_point() or bool((value == value.round()).all() and (value.abs() < 2**16).all())
+
+
+def masks_clamped(value: Tensor) -> Tensor:
+    """Attention masks add -inf or the smallest float; read them as "masked" and keep them in range."""
+    if value.is_floating_point() and bool((value < -1e30).any()):
+        return torch.where(value < -1e30, torch.full_like(value, -(2.0**20)), value)
+    return value
 
 
 def factor_bits(context: Context, value: Tensor) -> int:

@@ -3,9 +3,11 @@
 What waits differs by party, so it is read from a file: the programs themselves must be the same everywhere.
 """
 
+import os
 import signal
 from pathlib import Path
 
+import tacit
 from tacit.session.handshake import Handshake
 from tacit.session.session import Session
 
@@ -19,8 +21,10 @@ def at(moment: str) -> None:
         return
     _seen.add(moment)
     print("at", moment, flush=True)
-    if moment in _held:
-        signal.pause()
+    if f"{tacit.party().name} {moment}" in _held:
+        signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])  # or it could come just before we wait for it
+        print("held at", moment, os.getpid(), flush=True)
+        signal.sigwait([signal.SIGUSR1])
 
 
 def _before(kind: type, method: str, moment_of: object) -> None:
