@@ -97,7 +97,7 @@ class OutputExists(Misuse):
 
 
 class PeerFault(TacitError):
-    """Another party did something it must not. `party` is its name, where one party is to blame."""
+    """Another party did something it must not; the message names it."""
 
     exit_code = 3
 

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from kit.parties import Source
 from numpy.typing import NDArray
 
+from kit.parties import Source
 from tacit.crypto.primitives import Stream
 from tacit.ring import planes
 from tacit.session.randomness import Randomness
@@ -49,6 +49,9 @@ class HiddenOnly(Randomness):
         if purpose in self.silent:
             return np.zeros(shape, dtype)
         return self._hidden(peer, purpose, shape, dtype)
+
+    def blind(self, peer: int, purpose: str, words: Narrow) -> None:
+        words ^= self._draw(peer, purpose, words.shape, words.dtype)
 
     def _hidden(self, peer: int, purpose: str, shape: tuple[int, ...], dtype: np.dtype[np.signedinteger]) -> Narrow:
         return super()._draw(peer, purpose, shape, dtype)
@@ -86,7 +89,8 @@ class Enumerated(HiddenOnly):
         self.tape[purpose] += taken
         if holds_planes(purpose):
             return planes.to_planes(numbers, taken).reshape(shape)
-        return numbers.astype(dtype).reshape(shape)
+        each = 8 * dtype.itemsize
+        return np.stack([(numbers >> at).astype(dtype) for at in range(0, taken, each)]).reshape(shape)
 
 
 def holds_planes(purpose: str) -> bool:
@@ -96,7 +100,7 @@ def holds_planes(purpose: str) -> bool:
 
 def bits_per_element(purpose: str, shape: tuple[int, ...], dtype: np.dtype[np.signedinteger]) -> int:
     """How much of a draw belongs to one element."""
-    return int(np.prod(shape[:-1])) if holds_planes(purpose) else 8 * dtype.itemsize
+    return int(np.prod(shape[:-1])) * (1 if holds_planes(purpose) else 8 * dtype.itemsize)
 
 
 def hidden_only(

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor, nn
+
 from kit import coins
 from kit.parties import Source, pair_keys
 from kit.views import fields, received
-from torch import Tensor, nn
-
 from tacit.functions import curves
 from tacit.protocols import Protocol, Shares
 from tacit.ring.kernels import mul

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
-from kit.sharing import deal, deal_bits
 
-from tacit.protocols import Bits, Protocol, Shares
+from kit.sharing import deal, deal_bits
+from tacit.protocols import Bits, Protocol, Replicated3, Shares
 from tacit.protocols.bits import carry_ands, depth
 from tacit.protocols.masked import plan
 from tacit.ring.kernels import mul
@@ -42,10 +42,12 @@ class Row:
     variables: dict[str, int] = field(default_factory=dict)
     #: The message shows nothing that its receiver may not know, but is not a fresh uniform word: an opening.
     opens: bool = False
+    kind: type[Protocol] = Replicated3
 
     @property
     def name(self) -> str:
-        return "-".join([self.gate, *(f"{key}{value}" for key, value in self.variables.items())])
+        own = [] if self.kind is Replicated3 else [self.kind.name]
+        return "-".join([*own, self.gate, *(f"{key}{value}" for key, value in self.variables.items())])
 
 
 def rows(ring_bits: int) -> list[Row]:
@@ -79,7 +81,7 @@ def every_gate_has_a_row() -> None:
 
 
 def inputs(protocol: Protocol, values: np.ndarray, masks: np.ndarray | None = None) -> Inputs:
-    """x = values, y = 3 - values, a = 1 where values are odd, b = its opposite. `masks` [8, *shape]: components 0 and 2."""
+    """x = values, y = 3 - values, a = 1 where values are odd, b = 1 - a. `masks` [8, *shape]: components 0 and 2."""
     odd = (values & 1).reshape(-1)
     m = np.zeros((8, *values.shape), dtype=np.int64) if masks is None else masks
     bit = [(row & 1).reshape(-1) for row in m]

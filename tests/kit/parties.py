@@ -10,6 +10,8 @@ import threading
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
+import numpy as np
+
 from tacit.crypto.primitives import random_bytes
 from tacit.protocols import PROTOCOLS, Protocol
 from tacit.session.disclosure import Disclosures, allow_everything
@@ -33,8 +35,8 @@ class Wires:
 class Postbox:
     """A Postman over queues; keeps each party's view and refuses messages that do not belong together."""
 
-    def __init__(self, place: int, wires: Wires, view: View | None = None) -> None:
-        self.place, self.wires, self.view = place, wires, view
+    def __init__(self, place: int, wires: Wires, view: View | None = None, opened: View | None = None) -> None:
+        self.place, self.wires, self.view, self.opened = place, wires, view, opened
 
     def exchange(self, step: int, label: str, send: Mapping[int, memoryview], into: Mapping[int, memoryview]) -> None:
         for peer, buffer in send.items():
@@ -48,6 +50,9 @@ class Postbox:
             buffer[:] = got[2]
             if self.view is not None:
                 self.view.append((label, peer, got[2]))
+            if self.opened is not None and peer in send and send[peer].nbytes == buffer.nbytes:
+                both = np.frombuffer(send[peer], np.uint8) ^ np.frombuffer(buffer, np.uint8)
+                self.opened.append((label, peer, both.tobytes()))
 
     def abort(self, reason: str) -> None:
         for peer in {j for _, j in self.wires.queues} - {self.place}:
@@ -69,10 +74,12 @@ def make_sessions(
     frac_bits: int = 16,
     keys: Mapping[frozenset[int], bytes] | None = None,
     views: list[View] | None = None,
+    opened: list[View] | None = None,
     randomness: Source = Randomness,
     session_id: bytes = b"test session",
 ) -> list[Session]:
-    """One session per party, connected by queues. `randomness` may be a double, such as those of `kit.coins`."""
+    """One session per party, connected by queues. `opened` collects what two parties open to each other, as bits.
+ `randomness` may be a double, such as those of `kit.coins`."""
     keys = keys or pair_keys(parties)
     wires = Wires(parties)
     names = ("alice", "bob", "crypto-producer", "dave", "erin")[:parties]
@@ -80,7 +87,12 @@ def make_sessions(
         Session(
             place,
             names,
-            Postbox(place, wires, views[place] if views is not None else None),
+            Postbox(
+                place,
+                wires,
+                views[place] if views is not None else None,
+                opened[place] if opened is not None else None,
+            ),
             randomness({j: keys[frozenset({place, j})] for j in range(parties) if j != place}, session_id),
             protocol=protocol,
             ring_bits=ring_bits,

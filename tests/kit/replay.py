@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import ClassVar, TypeVar
 
 import numpy as np
-from kit.parties import run_gates
 
+from kit.parties import run_gates
 from tacit.protocols import Plain, Protocol, Replicated3, Shares
 from tacit.protocols.interface import Values
 from tacit.protocols.rounds import Steps

@@ -49,7 +49,7 @@ def opened(results: Sequence[Shares], ring_bits: int = 64) -> Words:
         assert all(np.array_equal(arrays[0], other) for other in arrays), "parties of the plain protocol disagree"
         return arrays[0][0]
     for place in range(3):
-        assert np.array_equal(arrays[place][1], arrays[(place + 1) % 3][0]), f"two copies of component {place + 1} differ"
+        assert np.array_equal(arrays[place][1], arrays[(place + 1) % 3][0]), f"copies of component {place + 1} differ"
     wrap = Ring(ring_bits).wrap
     for array in arrays:
         assert np.array_equal(array, wrap(array)), "a share is not a ring element"

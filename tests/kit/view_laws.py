@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
+import torch
+
 from kit import coins
 from kit.gates import Row, inputs, rows
-from kit.parties import Source, pair_keys
+from kit.parties import Source, View, pair_keys
 from kit.sharing import any_word
 from kit.views import Field, faults, fields, received
-
-from tacit.protocols import Protocol
+from tacit.protocols import Bits, Protocol, Replicated3
+from tacit.protocols.sharing3 import HELPER
+from tacit.ring import planes
 from tacit.session.randomness import Randomness
 
 #: Values, and masks for components 0 and 2 of four sharings: what a run holds fixed.
@@ -25,22 +29,58 @@ def fixed_inputs(rng: np.random.Generator, ring_bits: int) -> Fixed:
     return int(rng.integers(-5, 6)), any_word(rng, (8,), ring_bits)
 
 
-def view_of(row: Row, victim: int, fixed: Fixed, runs: int, ring_bits: int, source: Source | None = None) -> list[Field]:
-    """What `victim` receives in `runs` runs of one gate, all on the same inputs and the same sharing of them."""
+def view_of(
+    row: Row,
+    victim: int,
+    fixed: Fixed,
+    runs: int,
+    ring_bits: int,
+    source: Source | None = None,
+    *,
+    middle: bool = False,
+) -> list[Field]:
+    """What `victim` receives in `runs` runs of one gate, all on the same inputs and the same sharing of them.
+
+    With `middle`, what it makes of that as well: bits opened on the way, and its component 1 of the result.
+    """
     value, masks = fixed
+    results: dict[int, object] = {}
 
     def program(protocol: Protocol) -> None:
         same = np.broadcast_to(masks[:, None], (8, runs))
-        row.call(protocol, inputs(protocol, np.full(runs, value, dtype=np.int64), same))
+        result = row.call(protocol, inputs(protocol, np.full(runs, value, dtype=np.int64), same))
+        results[protocol.session.place] = result
 
-    view = received(program, victim, ring_bits=ring_bits, randomness=source)
+    opened: list[View] = [[], [], []]
+    view = received(program, victim, ring_bits=ring_bits, randomness=source, kind=row.kind, opened=opened)
     shift = row.variables.get("s")
-    return fields(view, runs, ring_bits=ring_bits, shifts=[shift] if shift else [])
+    found = fields(view, runs, ring_bits=ring_bits, shifts=[shift] if shift else [])
+    if not middle:
+        return found
+    bits = [entry for entry in opened[victim] if entry[0].endswith(("/node", "/and"))]
+    return [*found, *fields(bits, runs, ring_bits=ring_bits), *middle_of(results[victim], victim)]
 
 
-def blinded_rows(ring_bits: int, shifts: Sequence[int]) -> list[Row]:
+def middle_of(result: object, victim: int) -> list[Field]:
+    """Component 1 of a result, which an evaluator puts together from what it sent and received: uniform by itself."""
+    if victim == HELPER:
+        return []
+    if isinstance(result, Bits):
+        rows_of_bits = [planes.unpack(row, result.count) for row in result.planes[1 - victim]]
+        return [Field("own component 1", np.array(rows_of_bits, dtype=np.uint8).T, whole=False)]
+    assert isinstance(result, torch.Tensor)
+    octets = result[1 - victim].numpy().reshape(-1, 1).view(np.uint8)
+    return [Field("own component 1", np.unpackbits(octets, axis=1, bitorder="little"), whole=True)]
+
+
+def blinded_rows(ring_bits: int, shifts: Sequence[int], kind: type[Protocol] = Replicated3) -> list[Row]:
     """Gates whose every message must be blinded; a reveal is not one, it shows a value on purpose."""
-    return [row for row in rows(ring_bits) if not row.opens and row.variables.get("s", shifts[0]) in shifts]
+    return [
+        replace(row, kind=kind)
+        for row in rows(ring_bits)
+        if (kind, row.gate) != (Replicated3, "select")  # made of two gates that have rows of their own
+        if not row.opens and row.variables.get("s", shifts[0]) in shifts
+    ]
 
 
 def hidden_pads(row: Row, victim: int, ring_bits: int) -> dict[str, int]:
@@ -69,8 +109,19 @@ def unnoticed(row: Row, victim: int, fixed: Fixed, runs: int, ring_bits: int = 6
     return [
         purpose
         for purpose in hidden_pads(row, victim, ring_bits)
-        if not faults(view_of(row, victim, fixed, runs, ring_bits, coins.hidden_only(victim, frozenset({purpose}))))
+        if not _faults_without(purpose, row, victim, fixed, runs, ring_bits)
     ]
+
+
+def _faults_without(purpose: str, row: Row, victim: int, fixed: Fixed, runs: int, ring_bits: int) -> list[str]:
+    def parts(*, middle: bool) -> list[Field]:
+        source = coins.hidden_only(victim, frozenset({purpose}))
+        return view_of(row, victim, fixed, runs, ring_bits, source, middle=middle)
+
+    if found := faults(parts(middle=False)):
+        return found
+    # A share looks random without its pad, being blinded by earlier ones already; what two shares open does not.
+    return [fault for part in parts(middle=row.kind is not Replicated3) for fault in faults([part])]
 
 
 def assert_views_enumerate(row: Row, victim: int, fixed: Fixed, bits_max: int, ring_bits: int = 8) -> bool:

@@ -13,15 +13,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from kit.parties import Source, View, in_threads, make_sessions, pair_keys
 from numpy.typing import NDArray
 
+from kit.parties import Source, View, in_threads, make_sessions, pair_keys
 from tacit.protocols import Protocol, Replicated3
 from tacit.protocols.replicated3 import HELPER
 from tacit.ring import planes
 from tacit.ring.words import carrier_bits
 
-#: One test wrongly alarms with a probability below 1e-13; the suite makes fewer than 10^7 of them, so it does below 1e-6.
+#: One test alarms wrongly with a probability below 1e-13; the suite makes fewer than 10^7, which is 1e-6 for all.
 FALSE_ALARM = 1e-13
 #: Chi-square with 255 degrees of freedom leaves FALSE_ALARM above the first and below the second.
 BYTES_UNEVEN, BYTES_TOO_EVEN = 464.0, 117.0
@@ -29,7 +29,7 @@ BYTES_UNEVEN, BYTES_TOO_EVEN = 464.0, 117.0
 Z = math.sqrt(2 * math.log(2 / FALSE_ALARM))
 
 _WORDS = {"share", "product", "deal", "reshare", "reveal"}
-_PLANES = {"and", "input"}
+_PLANES = {"and", "input", "relation-dealt", "node", "bit"}
 
 
 @dataclass(frozen=True)
@@ -49,19 +49,24 @@ def received(
     randomness: Source | None = None,
     keys: dict[frozenset[int], bytes] | None = None,
     kind: type[Protocol] = Replicated3,
+    opened: list[View] | None = None,
 ) -> View:
     """Everything that `victim` received while all parties ran the program."""
     views: list[View] = [[], [], []]
     options = {} if randomness is None else {"randomness": randomness}
     sessions = make_sessions(
-        kind.name, ring_bits=ring_bits, frac_bits=2, views=views, keys=keys or pair_keys(3), **options
+        kind.name, ring_bits=ring_bits, frac_bits=2, views=views, opened=opened, keys=keys or pair_keys(3), **options
     )
     in_threads([lambda s=s: program(kind(s)) for s in sessions], sessions)
     return views[victim]
 
 
-def fields(view: View, runs: int, *, ring_bits: int, shifts: Sequence[int] = (), in_planes: int | None = None) -> list[Field]:
-    """The view of a batch whose last axis counts the runs. `shifts`: of the truncations, in order; `in_planes`: elements.
+def fields(
+    view: View, runs: int, *, ring_bits: int, shifts: Sequence[int] = (), in_planes: int | None = None
+) -> list[Field]:
+    """The view of a batch whose last axis counts the runs, message by message.
+
+    `shifts`: of the truncations, in order. `in_planes`: elements in a plane, where that is not the number of runs.
 
     An unknown message stops the test: a new gate must say here how its messages are read.
     """

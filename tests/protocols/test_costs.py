@@ -6,9 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+
 from kit.gates import Row, declared, every_gate_has_a_row, inputs, rows
 from kit.parties import in_threads, make_sessions
-
 from tacit.protocols import PROTOCOLS, Protocol, Replicated3, Shares
 from tacit.ring.kernels import Bilinear
 

@@ -9,11 +9,11 @@ import hashlib
 
 import numpy as np
 import pytest
+
 from kit.distinguisher import SHIFTS, chance, right_guesses, training_step, two_inputs, views
 from kit.parties import run_gates
 from kit.replay import Noting
 from kit.sharing import opened
-
 from tacit.protocols import Plain
 
 KEYS = {frozenset(pair): hashlib.sha256(repr(pair).encode()).digest() for pair in ((0, 1), (0, 2), (1, 2))}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from kit.parties import in_threads, make_sessions, run_gates
 from kit.sharing import any_word, deal, opened
-
 from tacit.protocols import Replicated3
 from tacit.protocols.rounds import Round, abreast, run
 from tacit.ring.kernels import mul

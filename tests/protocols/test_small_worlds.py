@@ -10,9 +10,9 @@ from itertools import combinations
 
 import numpy as np
 import pytest
+
 from kit.parties import run_gates
 from kit.sharing import any_word, deal, deal_bits, opened, opened_bits
-
 from tacit.protocols import PROTOCOLS, Bits
 from tacit.protocols import bits as circuits
 from tacit.ring import Ring, reference
@@ -66,10 +66,7 @@ def test_truncate_is_the_declared_function_for_all_values_and_all_masks(protocol
     # The masks are enumerated, so this is the gate as a table: floor((z + u) / 2^s) with u = r mod 2^s, r = -(x0 + x2).
     z, r = (axis.reshape(-1) for axis in np.meshgrid(np.arange(-TOP, TOP - 2**shift + 1), ALL, indexing="ij"))
     got = opened(run(lambda p: p.truncate(deal(p, z, x0=-r, x2=0), shift), protocol), 8)
-    if protocol == "plain":
-        dither = np.full_like(r, 1 << (shift - 1))
-    else:
-        dither = r % 2**shift
+    dither = np.full_like(r, 1 << (shift - 1)) if protocol == "plain" else r % 2**shift
     want = [reference.truncate(v, shift, u) for v, u in zip(z.tolist(), dither.tolist(), strict=True)]
     assert got.tolist() == want
 

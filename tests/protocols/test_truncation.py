@@ -8,10 +8,10 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from kit.parties import run_gates
 from kit.replay import both
 from kit.sharing import any_word, deal, opened
-
 from tacit.errors import NotRepresentable
 from tacit.functions import curves
 from tacit.protocols import PROTOCOLS

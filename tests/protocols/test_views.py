@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from kit import coins
 from kit.gates import Row
 from kit.parties import run_gates
@@ -24,12 +25,11 @@ from kit.view_laws import (
     view_of,
 )
 from kit.views import BYTES_TOO_EVEN, BYTES_UNEVEN, FALSE_ALARM, Field, Z, faults, fields, received
-
-from tacit.protocols import Replicated3
+from tacit.protocols import Masked, Replicated3
 from tacit.protocols.interface import Protocol
 
 RUNS = 10_048  # a whole number of machine words
-ROWS = blinded_rows(64, [16, 33])
+ROWS = blinded_rows(64, [16, 33]) + blinded_rows(64, [16], Masked)
 SMALL = blinded_rows(8, [1, 6])
 VICTIMS = pytest.mark.parametrize("victim", range(3), ids=["alice", "bob", "helper"])
 #: Bits of pad that each party lacks, for one element, in the 64-bit ring at 16 bits of truncation.
@@ -45,6 +45,13 @@ RECEIVED = {
     "and_-planes1": (1, 1, 1),
     "and_-planes3": (3, 3, 3),
     "from_bits": (64, 64 + 64, 0),
+    "masked-product": (64, 64 + 64, 0),
+    "masked-is_negative": (33 + 1, 232 + 1 + 96 + 33 + 1, 0),
+    "masked-is_negative-width32": (23 + 1, 69 + 1 + 40 + 23 + 1, 0),
+    "masked-is_zero": (20 + 1, 240 + 55 + 20 + 1, 0),
+    "masked-and_-planes3": (3, 3 + 3, 0),
+    "masked-from_bits": (64, 64 + 64, 0),
+    "masked-select": (64, 128 + 64, 0),
 }
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+
 from kit.parties import run_gates
 from kit.sharing import any_word, deal, deal_bits, opened, opened_bits
-
 from tacit.protocols import PROTOCOLS
 from tacit.ring import reference
 from tacit.ring.kernels import matmul, mul
@@ -110,7 +110,9 @@ def test_every_gate_takes_every_shape(
 
 @EVERY
 @pytest.mark.parametrize(
-    ("left", "right"), [((), (3,)), ((3,), ()), ((2, 1), (1, 4)), ((5, 2), (2,)), ((2,), (5, 2)), ((0, 3), (3,))], ids=str
+    ("left", "right"),
+    [((), (3,)), ((3,), ()), ((2, 1), (1, 4)), ((5, 2), (2,)), ((2,), (5, 2)), ((0, 3), (3,))],
+    ids=str,
 )
 def test_public_addends_and_products_broadcast_as_torch_does(
     protocol: str, left: tuple[int, ...], right: tuple[int, ...], rng: np.random.Generator

@@ -72,15 +72,15 @@ def trust(file: Path, fingerprint: str | None, without_comparing: bool, replace:
     store, public = KeyStore(), read_public(file)
     click.echo(f"name          {public.name}")
     click.echo(f"fingerprint   {public.fingerprint}")
+    if fingerprint is not None:
+        _compare(public, fingerprint)  # also for a key that is trusted already: a script that compares wants an answer
     if store.is_trusted(public, replacing=replace):
         click.echo(f"{public.name} is trusted already with this key.")
         return
-    if fingerprint is not None:
-        _compare(public, fingerprint)
-    elif without_comparing:
-        click.echo(f"Not compared: whoever made this file can now act as {public.name}.", err=True)
-    else:
+    if fingerprint is None and not without_comparing:
         _ask_to_compare(public)
+    elif fingerprint is None:
+        click.echo(f"Not compared: whoever made this file can now act as {public.name}.", err=True)
     store.trust(public, replace=replace)
     click.echo(f"{public.name} is trusted.")
 

@@ -50,8 +50,14 @@ def run_here(script: Path, job: Job) -> dict[str, Any]:
             screen.progress(*message[1:])
 
     account = joined(children.watch(on_message), job)
-    screen.closing(account)
+    screen.closing(account, saved_model(job, account))
     return account
+
+
+def saved_model(job: Job, account: dict[str, Any]) -> Path | None:
+    """Where the run saved the model: it began without such a file, so one that is there now is its own."""
+    known = job.model_out if account["rounds"] else None
+    return known if known is not None and known.exists() else None
 
 
 def joined(accounts: list[dict[str, Any] | None], job: Job) -> dict[str, Any]:

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import re
 import sys
+import traceback
 
 import click
 
@@ -36,6 +38,9 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("interrupted", err=True)
         sys.exit(130)
+    except Exception as error:
+        click.echo(traceback_of_program(error), err=True, nl=False)
+        sys.exit(1)
 
 
 def say(error: TacitError) -> None:
@@ -43,3 +48,14 @@ def say(error: TacitError) -> None:
     click.secho(f"{type(error).__name__}: {error.message}", fg="red", err=True)
     if error.hint:
         click.echo(f"  hint: {error.hint}", err=True)
+
+
+def traceback_of_program(error: BaseException) -> str:
+    """The traceback of a fault that is not tacit's to word, from the program's first line on.
+
+    A party in a process of its own left its traceback as a note. Without a frame of the program the fault is one of
+    tacit, and every frame counts.
+    """
+    text = "\n".join(getattr(error, "__notes__", ())) or "".join(traceback.format_exception(error))
+    frames_of_tacit = r"(?m)(^Traceback .*\n)(?:  .*\n)*  File \"<frozen runpy>\".*\n"
+    return re.sub(frames_of_tacit, r"\1", text).rstrip("\n") + "\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tacit.cli.keys import ask_passphrase
-from tacit.cli.local import PROTECTION, allowance
+from tacit.cli.local import PROTECTION, allowance, saved_model
 from tacit.cli.screen import Screen
 from tacit.cli.script import run_script, settings_for
 from tacit.net.tcp import Endpoint, TransportIdentity, connect_all
@@ -51,5 +51,5 @@ def run_as(script: Path, job: Job, me: str) -> dict[str, Any]:
         "party": me, "parties": list(job.names), "protocol": job.protocol,
         "rounds": 0, "bytes_sent": 0, "seconds": 0.0, "disclosures": [],
     }
-    screen.closing(account)
+    screen.closing(account, saved_model(job, account) if me == job.model_to else None)
     return account

@@ -8,13 +8,16 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tacit.errors import JobError, Misuse, StorageTrouble
-from tacit.session.job import Job, parse_address_map
-from tacit.session.job_reader import read_text
+
+if TYPE_CHECKING:
+    from tacit.session.job import Job
+
+# The job reader, and with it the crypto library, is imported inside: `tacit --help` must answer at once.
 
 #: Protocols that a run between parties may use, with the number of parties. "plain" protects nothing and is for
 #: rehearsals only, so no job file can ask for it.
@@ -83,6 +86,9 @@ def run(
 
 def find_job(script: Path, path: Path | None, parties: str | None) -> Job:
     """The job of a run: the file named, or job.toml beside the script; a JSON map adds addresses to the latter."""
+    from tacit.session.job import Job, parse_address_map
+    from tacit.session.job_reader import read_text
+
     beside = script.parent / "job.toml"
     if path is not None and path.suffix.lower() == ".json":
         addresses = parse_address_map(read_text(path), source=str(path))

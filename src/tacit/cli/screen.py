@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.box import ROUNDED
@@ -69,8 +70,8 @@ class Screen:
             self.console.file.flush()
             self._live = True
 
-    def closing(self, account: Mapping[str, Any]) -> None:
-        """The box at the end."""
+    def closing(self, account: Mapping[str, Any], saved: Path | None = None) -> None:
+        """The box at the end; `saved` is where this machine keeps the model, if it received one."""
         self._clear()
         bytes_sent = account["bytes_sent"]
         sent = bytes_sent if isinstance(bytes_sent, dict) else {account["party"]: bytes_sent}
@@ -78,6 +79,8 @@ class Screen:
         cost.add_row("rounds", f"{account['rounds']:,}")
         cost.add_row("sent", ", ".join(f"{name} {megabytes(count)}" for name, count in sent.items()))
         cost.add_row("time", f"{account['seconds']:.1f} s since the parties connected")
+        if saved is not None:
+            cost.add_row("model", f"saved at {os.path.relpath(saved)}")
         self.console.print(
             Panel(Group(cost, Text(), disclosure_table(account["disclosures"])), title="run", box=ROUNDED)
         )

@@ -5,11 +5,16 @@ from __future__ import annotations
 import runpy
 import sys
 from pathlib import Path
+from types import TracebackType
 
+from tacit.errors import Misuse, NotRepresentable, RefusedOp, ShapeError
 from tacit.session.handshake import Terms
 from tacit.session.job import Job
 from tacit.session.launch import Settings
 from tacit.session.program import program_files
+
+#: Errors about a line of the program, whose text does not know that line.
+_ABOUT_A_LINE = (Misuse, NotRepresentable, RefusedOp, ShapeError)
 
 
 def settings_for(script: Path, job: Job) -> Settings:
@@ -29,3 +34,20 @@ def run_script(script: Path) -> None:
         # sys.exit() is how a program says that it is done; anything but 0 or None is an error of its own.
         if end.code not in (None, 0):
             raise
+    except Misuse as error:
+        line = line_of_program(script, error.__traceback__)
+        if line and type(error) in _ABOUT_A_LINE:
+            error.message = f"{line}: {error.message}"
+        raise
+
+
+def line_of_program(script: Path, traceback: TracebackType | None) -> str | None:
+    """file:line where the program called tacit; None where the program itself raised the error, in its own words."""
+    folder = script.absolute().parent
+    line, innermost = None, False
+    while traceback is not None:
+        path = Path(traceback.tb_frame.f_code.co_filename).absolute()
+        innermost = path.is_relative_to(folder)
+        line = f"{path.name}:{traceback.tb_lineno}" if innermost else line
+        traceback = traceback.tb_next
+    return None if innermost else line

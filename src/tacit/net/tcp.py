@@ -145,24 +145,30 @@ class Meeting:
     def _hear(self, link: Link, frame: Frame, payload: bytes) -> None:
         if frame.kind is Kind.ABORT:
             culprit, reason = decode_abort(payload, link.sender, len(self._names))
+            if culprit is not None:
+                self._refuse_claimant(culprit)  # what we saw ourselves says more than hearsay
             at = (0, "connecting")
             raise blame.stopped_fault(self._names, self._me, link.place, culprit, reason, at)[1]
         if frame.kind is Kind.BYE:
             link.said_bye = True
 
     def _give_up(self, absent: Sequence[int]) -> None:
-        claims = {} if self._door is None else self._door.claims
         for place in absent:
-            if place in claims:
-                who = describe(place, self._names[place])
-                raise PeerUntrusted(f"{who} did not come, but {claims[place].what}", hint=claims[place].hint)
-        first, *others = absent
+            self._refuse_claimant(place)
+        # Those who came and left again may have run out of patience with the one who never came.
+        first, *others = sorted(absent, key=lambda place: place in self._left)
         also = f"; also absent: {blame.named(self._names, others)}" if others else ""
         raise PeerAbsent(
             f"{describe(first, self._names[first])} did not connect within {self._deadline_s:.0f} s: "
             f"{self._tried(first)}{also}",
             hint=self._what_to_do(first),
         )
+
+    def _refuse_claimant(self, place: int) -> None:
+        claim = None if self._door is None else self._door.claims.get(place)
+        if claim is not None:
+            who = describe(place, self._names[place])
+            raise PeerUntrusted(f"{who} did not come, but {claim.what}", hint=claim.hint)
 
     def _tried(self, place: int) -> str:
         if place in self._dials:

@@ -20,7 +20,7 @@ from tacit.errors import NotRepresentable
 #: Anything that can become a tensor of numbers without guessing.
 Numbers = Tensor | NDArray[np.generic] | float | int | bool
 
-#: Significant bits kept of a public factor; a relative error of 2^-17.
+#: Significant bits kept of a public factor: a relative error of at most 2^-16.
 FACTOR_BITS = 16
 
 
@@ -60,10 +60,12 @@ class FixedPoint:
         array = _as_array(values)
         if array.dtype.kind in "iub":
             return self._encode_integers(array, frac, what)
-        scaled = np.ldexp(array.astype(np.float64, copy=False), frac)
-        self._refuse_first(~np.isfinite(scaled), array, what, "is not a finite number", "clean or clip the data first")
-        self._refuse_large(np.abs(scaled) >= 2.0**self.value_bits, array, what, frac)
-        encoded = np.rint(scaled).astype(np.int64)
+        floats = np.asarray(array.astype(np.float64, copy=False))
+        self._refuse_first(~np.isfinite(floats), array, what, "is not a finite number", "clean or clip the data first")
+        with np.errstate(over="ignore"):  # what overflows here is refused on the next line
+            rounded = np.rint(np.ldexp(floats, frac))
+        self._refuse_large(np.abs(rounded) >= 2.0**self.value_bits, array, what, frac)
+        encoded = np.asarray(rounded, dtype=np.int64)
         if encoded.size and not encoded.any() and array.any():
             raise NotRepresentable(
                 f"{what}: every nonzero entry would round to 0 with {frac} fraction bits "
@@ -77,7 +79,11 @@ class FixedPoint:
         array = _as_array(values)
         if array.dtype.kind not in "iub":
             raise NotRepresentable(f"{what}: expected integers, got {array.dtype}")
-        return array.astype(np.int64)
+        integers = np.asarray(array, dtype=np.int64)
+        # Seen from the result: only an unsigned word beyond 2^63 changes its sign on the way.
+        lost = (integers < 0) & (array.dtype.kind == "u")
+        self._refuse_first(lost, array, what, "is 2^63 or more", "use signed integers")
+        return integers
 
     def decode(self, words: NDArray[np.int64], *, frac_bits: int | None = None) -> NDArray[np.float64]:
         """The real numbers that the ring elements stand for."""
@@ -85,10 +91,11 @@ class FixedPoint:
         return np.ldexp(words.astype(np.float64), -frac)
 
     def factor(self, constant: float) -> tuple[int, int]:
-        """(m, g) with constant ~ m * 2^-g, |m| <= 2^FACTOR_BITS and a relative error of at most 2^-17.
+        """(m, g) with constant ~ m * 2^-g and a relative error of at most 2^-16; |m| <= 2^FACTOR_BITS where g > 0.
 
         Multiplying by m and dropping g bits scales by a constant of any size, so a learning rate of 1e-6 is as exact as
-        one of 0.1. Raises NotRepresentable where m * value could never reach half a unit again.
+        one of 0.1. Raises NotRepresentable where not even the largest value times the constant is half a unit, and
+        where the smallest nonzero value times it leaves the range.
         """
         if not math.isfinite(constant):
             raise NotRepresentable(f"a factor of {constant} is not a finite number")
@@ -98,11 +105,15 @@ class FixedPoint:
         m, g = round(mantissa * 2**FACTOR_BITS), FACTOR_BITS - exponent
         while m % 2 == 0:
             m, g = m // 2, g - 1
-        if g > self.product_bits - 1 or abs(constant) >= 2.0**self.value_bits:
+        hint = "rescale the data or the loss so that the factor is nearer to 1"
+        if abs(constant) < 2.0 ** -(self.value_bits + 1) or g > self.product_bits - 1:
             raise NotRepresentable(
-                f"a factor of {constant:.3g} leaves nothing of any value below {self.largest:.3g}"
-                if g > 0 else f"a factor of {constant:.3g} is beyond the range {self.largest:.3g}",
-                hint="rescale the data or the loss so that the factor is nearer to 1",
+                f"a factor of {constant:.3g} leaves nothing of any value below {self.largest:.3g}", hint=hint
+            )
+        if abs(constant) >= 2.0**self.value_bits:
+            raise NotRepresentable(
+                f"a factor of {constant:.3g} moves the smallest step, {2.0**-self.frac_bits:.3g}, out of the range",
+                hint=hint,
             )
         return (m, g) if g > 0 else (m << -g, 0)
 
@@ -111,7 +122,7 @@ class FixedPoint:
         # Compared in the array's own type: a uint64 beyond 2^63 would turn negative as int64 and pass.
         integers = cast(NDArray[np.integer], array if array.dtype.kind != "b" else array.astype(np.int64))
         self._refuse_large((integers >= bound) | (integers <= -bound), array, what, frac)
-        return integers.astype(np.int64) << frac
+        return np.asarray(integers.astype(np.int64) << frac)
 
     def _refuse_large(self, bad: NDArray[np.bool_], array: NDArray[np.generic], what: str, frac: int) -> None:
         bound = 2.0 ** (self.value_bits - frac)
@@ -130,8 +141,8 @@ class FixedPoint:
 def _as_array(values: Numbers) -> NDArray[np.generic]:
     if isinstance(values, Tensor):
         plain = values.detach()
-        if plain.dtype == torch.bfloat16:
-            plain = plain.to(torch.float32)
+        if plain.is_floating_point() and plain.dtype not in (torch.float64, torch.float32, torch.float16):
+            plain = plain.to(torch.float32)  # numpy has no bfloat16; every narrower float fits
         array = plain.cpu().numpy()
     else:
         array = np.asarray(values)

@@ -31,7 +31,7 @@ from typing import Any
 
 from tacit.errors import Trouble
 from tacit.net.channel import keep_only, socket_pairs
-from tacit.net.simulated import Weather, simulated_channels
+from tacit.net.simulated import Relay, Weather, simulated_channels
 from tacit.session import process
 
 _LENGTH = struct.Struct("<Q")
@@ -129,10 +129,7 @@ class ForkServer:
     def stop(self) -> None:
         """End the server; its children go with it."""
         self._sock.close()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=10)
-            return
-        self._process.kill()
+        self._process.kill()  # it keeps nothing that could be lost
         self._process.wait()
 
 
@@ -156,16 +153,19 @@ def serve(sock: socket.socket, preload: Sequence[str]) -> None:
         request: Request = pickle.loads(payload)
         results = [socket.socket(fileno=fd) for fd in fds]
         ends, relay = _links(request)
-        pids = [_fork(partial(_child, place, request, results, ends, sock)) for place in range(request.children)]
+        children = range(request.children)
+        pids = [_fork(partial(_child, place, request, results, ends, relay, sock)) for place in children]
         if relay is not None:
             _fork(partial(_relay, relay, results, sock))
         keep_only(ends, None)
+        if relay is not None:
+            relay.close()
         for result in results:
             result.close()
         send_message(sock, pickle.dumps(pids))
 
 
-def _links(request: Request) -> tuple[list[dict[int, socket.socket]], Callable[[], None] | None]:
+def _links(request: Request) -> tuple[list[dict[int, socket.socket]], Relay | None]:
     if not request.linked:
         return [{} for _ in range(request.children)], None
     if request.weather is None:
@@ -188,7 +188,7 @@ def _fork(work: Callable[[], None]) -> int:
         os._exit(status)
 
 
-def _relay(relay: Callable[[], None], results: list[socket.socket], control: socket.socket) -> None:
+def _relay(relay: Relay, results: list[socket.socket], control: socket.socket) -> None:
     control.close()
     for result in results:
         result.close()
@@ -196,9 +196,16 @@ def _relay(relay: Callable[[], None], results: list[socket.socket], control: soc
 
 
 def _child(
-    place: int, request: Request, results: list[socket.socket], ends: list[dict[int, socket.socket]], control: Any
+    place: int,
+    request: Request,
+    results: list[socket.socket],
+    ends: list[dict[int, socket.socket]],
+    relay: Relay | None,
+    control: socket.socket,
 ) -> None:
     control.close()
+    if relay is not None:
+        relay.close()
     for other, result in enumerate(results):
         if other != place:
             result.close()

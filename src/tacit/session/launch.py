@@ -8,6 +8,7 @@ The parties are processes, never threads: torch's generator belongs to the whole
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import selectors
@@ -149,7 +150,13 @@ def fork_server() -> forkserver.ForkServer:
     with _server_lock:
         if _server is None or _server_owner != os.getpid() or not _server.alive():
             _server, _server_owner = forkserver.ForkServer(_PRELOAD), os.getpid()
+            atexit.register(_stop, _server, _server_owner)
         return _server
+
+
+def _stop(server: forkserver.ForkServer, owner: int) -> None:
+    if owner == os.getpid():  # a fork of this process runs its exit handlers too
+        server.stop()
 
 
 class Children:

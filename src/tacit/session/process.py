@@ -1,4 +1,4 @@
-"""Two things that a process of a run does to itself before it holds a share: leave no dumps, and keep its memory warm."""
+"""What a process of a run does to itself before it holds a share: leave no dumps, and keep its memory warm."""
 
 from __future__ import annotations
 

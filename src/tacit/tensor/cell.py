@@ -4,15 +4,21 @@ A value is an integer times 2^-frac_bits, and each storage carries its own frac_
 none, so products with them need no truncation; dividing by 128 just adds seven. Only products of two fractional values
 truncate, back to the job's frac_bits.
 
-Views share the storage of their base, so the number of fraction bits belongs to the storage, not to the view.
+Views share the storage of their base, so the number of fraction bits belongs to the storage, not to the view. So does
+the count of writes: what a cell remembers is forgotten when anything is written into the storage, through any view.
+
+Some secret tensors hold values that every party knows: the ones that start a backward pass, zeros, dropout masks. Their
+cells remember the plain value, and the table then computes on that; the shares are made only if something needs them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tacit.crypto.primitives import RunningDigest
@@ -23,6 +29,9 @@ from tacit.session.session import Session
 
 #: Powers of two that a value may carry beyond the job's fraction bits before it is truncated back.
 GUARD_BITS = 12
+
+POSITIVE = "positive"  # memo: shares of the 0/1 words [x > 0]; a ReLU's backward pass needs them again
+KNOWN = "known"  # memo: the value itself as a plain tensor, where every party knows it
 
 
 class Context:
@@ -41,8 +50,12 @@ class Context:
     def __repr__(self) -> str:
         return f"Context({self.session!r}, {self.protocol.name})"
 
+    @property
+    def guarded_bits(self) -> int:
+        """The most fraction bits that a value is left with."""
+        return self.frac_bits + GUARD_BITS
 
-    def note_public(self, values: np.ndarray) -> None:
+    def note_public(self, values: NDArray[Any] | np.float64) -> None:
         """Remember a public operand. Each party adds its own copy, so copies that differ would corrupt the result."""
         self._public.add(np.ascontiguousarray(values).reshape(-1).view(np.uint8).data)
 
@@ -66,19 +79,20 @@ class Context:
 
 
 class Storage:
-    """Memory shared by a tensor and its views: all components, and the fraction bits of what lies there."""
+    """Memory shared by a tensor and its views: all components, the fraction bits of what lies there, writes so far."""
 
-    __slots__ = ("base", "frac_bits")
+    __slots__ = ("base", "frac_bits", "writes")
 
     def __init__(self, base: Shares, frac_bits: int) -> None:
         self.base = base
         self.frac_bits = frac_bits
+        self.writes = 0
 
 
 class Cell:
     """Shares of one tensor (a view of a storage), or a promise to compute them when somebody asks."""
 
-    __slots__ = ("_promise", "_shares", "_storage", "context", "memo", "shape")
+    __slots__ = ("_memo", "_memo_writes", "_promise", "_shares", "_storage", "context", "shape")
 
     def __init__(
         self,
@@ -91,7 +105,8 @@ class Cell:
         shape: tuple[int, ...] = (),
     ) -> None:
         self.context = context
-        self.memo: dict[str, Shares] | None = None
+        self._memo: dict[str, Tensor] = {}
+        self._memo_writes = 0
         self._promise = promise
         self._shares = shares
         self._storage = storage
@@ -104,6 +119,11 @@ class Cell:
     def __repr__(self) -> str:
         state = "promised" if self._shares is None else f"frac_bits={self.frac_bits}"
         return f"Cell({list(self.shape)}, {state})"
+
+    @property
+    def promised(self) -> bool:
+        """Whether nobody has asked for the shares yet."""
+        return self._shares is None
 
     @property
     def shares(self) -> Shares:
@@ -130,13 +150,19 @@ class Cell:
         """A cell that looks at part of the same storage."""
         return Cell(self.context, shares, storage=self.storage)
 
-    def remember(self, what: str, shares: Shares) -> None:
-        """Keep an intermediate result that the backward pass needs again."""
-        self.memo = {**(self.memo or {}), what: shares}
+    def remember(self, what: str, value: Tensor) -> None:
+        """Keep something about the present value. `value` must never be written to."""
+        kept = self._memo if self._memo_writes == self._writes else {}
+        self._memo, self._memo_writes = {**kept, what: value}, self._writes
 
-    def recall(self, what: str) -> Shares | None:
-        """What `remember` kept, unless the tensor was written to since."""
-        return None if self.memo is None else self.memo.get(what)
+    def recall(self, what: str) -> Tensor | None:
+        """What `remember` kept, unless the storage was written to since, through this cell or another view."""
+        return self._memo.get(what) if self._memo_writes == self._writes else None
+
+    def inherit(self, other: Cell) -> None:
+        """Remember all that `other` remembers: for a cell of the same value."""
+        if other._memo_writes == other._writes:
+            self._memo, self._memo_writes = other._memo, self._writes
 
     def at(self, frac_bits: int) -> Shares:
         """The shares with exactly `frac_bits` fraction bits: shifted up locally, or truncated."""
@@ -149,27 +175,101 @@ class Cell:
 
     def store(self, shares: Shares, frac_bits: int) -> None:
         """Overwrite this cell's memory in place, so that every view of it sees the new value."""
-        self.memo = None
-        if tuple(torch.broadcast_shapes(shares.shape[1:], self.shape)) != self.shape:
+        if joint_shape(shares.shape[1:], self.shape) != self.shape:
             raise ShapeError(f"cannot write shape {list(shares.shape[1:])} into shape {list(self.shape)}")
+        # Asked before anything changes: torch would refuse the copy below when the precision is already another.
+        if torch._debug_has_internal_overlap(self.shares) == 1:
+            raise ShapeError(
+                "cannot write into an expanded tensor: several entries lie at one place", hint="clone() it first"
+            )
         protocol, storage = self.context.protocol, self.storage
         if self.shares.numel() == storage.base.numel():
             # Everything there is gets overwritten: take the precision of the new value, within the guard.
-            frac_bits, shares = _within_guard(self.context, shares, frac_bits)
+            settled = self.context.frac_bits if frac_bits > self.context.guarded_bits else frac_bits
+            shares, frac_bits = rescaled(protocol, shares, frac_bits, settled), settled
             storage.frac_bits = frac_bits
-        elif frac_bits > storage.frac_bits and frac_bits <= self.context.frac_bits:
-            # A part gets more precise than the rest: lift the rest, in place, for every view of it.
-            storage.base.mul_(1 << (frac_bits - storage.frac_bits))
-            storage.frac_bits = frac_bits
+        elif storage.frac_bits < (wanted := min(frac_bits, self.context.frac_bits)):
+            # A part gets more precise than the rest: lift the rest, in place, for every view of it. The new value must
+            # not change with it, and could lie in the same memory.
+            shares = shares.clone()
+            storage.base.mul_(1 << (wanted - storage.frac_bits))
+            storage.frac_bits = wanted
         value = rescaled(protocol, shares, frac_bits, storage.frac_bits)
         missing = self.shares.dim() - value.dim()
         self.shares.copy_(value.reshape(value.shape[0], *(1,) * missing, *value.shape[1:]))
+        storage.writes += 1
+
+    @property
+    def _writes(self) -> int:
+        return 0 if self._storage is None else self._storage.writes
 
     def _keep_promise(self) -> None:
         assert self._promise is not None
         shares, frac_bits = self._promise()
         self._promise = None
         self._shares, self._storage = shares, Storage(shares, frac_bits)
+
+
+def known(context: Context, value: Tensor) -> Cell:
+    """A cell of a value that every party knows; encoded, without any message, once something asks for its shares."""
+    if torch._debug_has_internal_overlap(value) == 1:
+        value = value.contiguous()
+
+    def encode() -> tuple[Shares, int]:
+        frac_bits = min(factor_bits(context, value), context.guarded_bits)
+        words = context.fixed.encode(masks_clamped(value), frac_bits=frac_bits, what="public value")
+        context.note_public(words)
+        return laid_out(context.protocol.public(words), value), frac_bits
+
+    cell = Cell(context, None, promise=encode, shape=tuple(value.shape))
+    cell.remember(KNOWN, value)
+    return cell
+
+
+def is_whole(value: Tensor) -> bool:
+    """Whether all entries are whole numbers small enough to stay exact without fraction bits."""
+    return not value.is_floating_point() or bool((value == value.round()).all() and (value.abs() < 2**16).all())
+
+
+def masks_clamped(value: Tensor) -> Tensor:
+    """Attention masks add -inf or the smallest float; read them as "masked" and keep them in range."""
+    if value.is_floating_point() and bool((value < -1e30).any()):
+        return torch.where(value < -1e30, torch.full_like(value, -(2.0**20)), value)
+    return value
+
+
+def factor_bits(context: Context, value: Tensor) -> int:
+    """Fraction bits for a public tensor that multiplies: 0 for whole numbers, the job's for others, and more of them
+    where even the largest entry is below 1, so that it keeps as many significant bits as a single number does."""
+    if is_whole(value):
+        return 0
+    largest = float(value.abs().max())
+    extra = -int(np.frexp(largest)[1]) if 0 < largest < 1 else 0
+    return min(context.frac_bits + extra, context.fixed.product_bits - 2)
+
+
+def laid_out(shares: Shares, like: Tensor) -> Shares:
+    """The shares in memory whose trailing strides are those of `like`: what torch says of a tensor must be true."""
+    if shares.stride()[1:] == like.stride():
+        return shares
+    fresh = empty(shares.shape[0], like)
+    fresh.copy_(shares)
+    return fresh
+
+
+def empty(components: int, like: Tensor) -> Shares:
+    """Memory for shares whose trailing strides are those of `like`."""
+    extent = 1 + sum((size - 1) * stride for size, stride in zip(like.shape, like.stride(), strict=True))
+    return torch.empty_strided((components, *like.shape), (max(extent, 1), *like.stride()), dtype=torch.int64)
+
+
+def joint_shape(*shapes: tuple[int, ...]) -> tuple[int, ...]:
+    """The shape that all of these broadcast to."""
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        listed = ", ".join(str(list(shape)) for shape in shapes)
+        raise ShapeError(f"shapes {listed} do not broadcast together") from None
 
 
 def rescaled(protocol: Protocol, shares: Shares, have: int, want: int) -> Shares:
@@ -179,15 +279,3 @@ def rescaled(protocol: Protocol, shares: Shares, have: int, want: int) -> Shares
     if want > have:
         return protocol.scale(shares, 1 << (want - have))
     return protocol.truncate(shares, have - want)
-
-
-def _within_guard(context: Context, shares: Shares, frac_bits: int) -> tuple[int, Shares]:
-    limit = context.frac_bits + GUARD_BITS
-    if frac_bits <= limit:
-        return frac_bits, shares
-    return context.frac_bits, rescaled(context.protocol, shares, frac_bits, context.frac_bits)
-
-
-def constant(context: Context, values: np.ndarray) -> Cell:
-    """A cell whose integers every party knows."""
-    return Cell(context, context.protocol.public(values), 0)

@@ -11,25 +11,24 @@ from functools import cache
 from typing import Any, NoReturn
 
 import torch
+from torch import Tensor
 
 from tacit.errors import RefusedOp
-from tacit.tensor import shape
-from tacit.tensor.operands import find_cell
+from tacit.tensor.cell import KNOWN, Context, known, laid_out
+from tacit.tensor.operands import find_cell, made
 from tacit.tensor.secret import SecretTensor
-from tacit.tensor.table import OPS, Refusal, Row
+from tacit.tensor.table import OPS, Refusal
+
+#: Tags of torch that we rely on: one output entry for each broadcast input entry, in the layout of the inputs.
+_POINTWISE = torch.Tag.pointwise
 
 
 def dispatch(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Answer one operator that reached a secret tensor."""
     row = OPS.get(func)
-    if row is None:
-        if _is_composite(func):
-            # Only inference mode lets composites through undivided: take them apart as autograd would have done.
-            return func._op_dk(torch._C.DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
-        if not _is_view(func):
-            _no_row(func)
-        row = Row(shape.view(func), "view")
-        OPS[func] = row
+    if row is None and _is_composite(func):
+        # Only inference mode lets composites through undivided: take them apart as autograd would have done.
+        return func._op_dk(torch._C.DispatchKey.CompositeImplicitAutograd, *args, **kwargs)
     if isinstance(row, Refusal):
         raise RefusedOp(f"{_where(func)}: {row.reason}", hint=row.instead)
     for position, name in _written(func):
@@ -40,10 +39,87 @@ def dispatch(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
                 hint="make the target secret too: tacit.secret(module) or tacit.secret(tensor, owner=...)",
             )
     cell = find_cell(args) or find_cell(kwargs.values())
-    if cell is None:  # a secret operand hides in an argument that no row reads
+    if row is None or cell is None:  # no cell: a secret operand hides in an argument that no row reads
         _no_row(func)
+    if row.reads_values:
+        args, kwargs, secret = _opened(func, args, kwargs)
+        if not secret:
+            return _on_known(cell.context, func, args, kwargs)
     with cell.context.session.meter.measure(_short_name(func)):
-        return row.run(*args, **kwargs)
+        result = row.run(*args, **kwargs)
+    return _in_layout(func, args, kwargs, result)
+
+
+def _opened(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any], bool]:
+    """The arguments with plain tensors for those that every party knows, and whether any secret is left.
+
+    A tensor that is written to stays what it is, and counts as secret unless its present value is known.
+    """
+    written = _written(func)
+    secret = False
+
+    def plain(value: Any) -> Any:
+        nonlocal secret
+        if isinstance(value, SecretTensor):
+            value_known = value._cell.recall(KNOWN)
+            if value_known is not None:
+                return value_known
+            secret = True
+        elif isinstance(value, list | tuple):
+            return [plain(entry) for entry in value]
+        return value
+
+    opened = tuple(plain(value) for value in args)
+    opened_kwargs = {key: plain(value) for key, value in kwargs.items()}
+    for position, name in written:
+        if position < len(args):
+            opened = (*opened[:position], args[position], *opened[position + 1 :])
+        elif name in kwargs:
+            opened_kwargs[name] = kwargs[name]
+    return opened, opened_kwargs, secret
+
+
+def _on_known(context: Context, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The operator on values that every party knows: torch computes it, and the result is known again."""
+    if not _written(func):
+        result = func(*args, **kwargs)
+        if isinstance(result, Tensor):
+            return SecretTensor(known(context, result), result.dtype)
+        return [SecretTensor(known(context, part), part.dtype) for part in result]
+    target, *rest = args
+    before = target._cell.recall(KNOWN)
+    assert before is not None
+    value = func(before.clone(), *rest, **kwargs)
+    fresh = known(context, value)
+    target._cell.store(fresh.shares, fresh.frac_bits)
+    target._cell.remember(KNOWN, laid_out(value[None], target)[0])
+    return target
+
+
+def _in_layout(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
+    """The result in the memory order that torch gives it: gates return contiguous words, torch follows the inputs.
+
+    A model may rely on it: `(2.5 * x.t()).t().view(-1)` is a view only if the product is laid out as x.t() is.
+    """
+    if _POINTWISE not in func.tags or _written(func) or not isinstance(result, SecretTensor) or result._cell.promised:
+        return result
+    operands = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
+    if all(operand.is_contiguous() for operand in operands):
+        return result
+    expected = func(*map(_meta, args), **{key: _meta(value) for key, value in kwargs.items()})
+    cell = result._cell
+    shares = laid_out(cell.shares, expected)
+    if shares is cell.shares:
+        return result
+    copy = made(cell.context, shares, cell.frac_bits, result.dtype)
+    copy._cell.inherit(cell)
+    return copy
+
+
+def _meta(value: Any) -> Any:
+    if not isinstance(value, Tensor):
+        return value
+    return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
 
 
 @cache
@@ -60,13 +136,7 @@ def _written(func: Any) -> tuple[tuple[int, str], ...]:
 @cache
 def _is_composite(func: Any) -> bool:
     key = "CompositeImplicitAutograd"
-    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key)) and not _is_view(func)
-
-
-@cache
-def _is_view(func: Any) -> bool:
-    schema = func._schema
-    return not schema.is_mutable and any(result.alias_info is not None for result in schema.returns)
+    return bool(torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), key))
 
 
 @cache

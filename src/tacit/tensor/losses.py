@@ -1,4 +1,4 @@
-"""Losses. Their values are promises: no backward pass reads the value of a loss, so one that nobody reveals costs nothing.
+"""Losses. Their values are promises: no backward pass reads a loss, so one that nobody reveals costs nothing.
 
 A promise works on snapshots of its inputs. They are copies of local memory and cost no message; without them a write in
 place between the loss and its first use would change the answer.
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tacit.tensor import linear, nonlinear
-from tacit.tensor.cell import Cell
+from tacit.tensor.cell import Cell, joint_shape
 from tacit.tensor.operands import Operand, context_of
 from tacit.tensor.secret import SecretTensor
 
@@ -41,20 +41,21 @@ def binary_cross_entropy_with_logits(
         tail = nonlinear.softplus(linear.neg(x)) if isinstance(x, SecretTensor) else torch.nn.functional.softplus(-x)
         if pos_weight is not None:
             tail = (1 + (pos_weight - 1) * y) * tail
-        loss = (1 - y) * x + tail
+        loss: SecretTensor = (1 - y) * x + tail
         return _reduced(loss if weight is None else loss * weight, reduction)
 
     return _promised(value, (x, y, weight, pos_weight), reduction)
 
 
 def _reduced(x: SecretTensor, reduction: int) -> SecretTensor:
-    return {NONE: lambda v: v, MEAN: linear.mean_all, SUM: linear.sum_all}[reduction](x)
+    rows: dict[int, Callable[[SecretTensor], SecretTensor]] = {MEAN: linear.mean_all, SUM: linear.sum_all}
+    return rows[reduction](x) if reduction != NONE else x
 
 
 def _promised(value: Callable[..., SecretTensor], operands: tuple[Any, ...], reduction: int) -> SecretTensor:
     context = context_of(*operands)
     tensors = [operand for operand in operands if isinstance(operand, Tensor)]
-    shape = tuple(torch.broadcast_shapes(*(t.shape for t in tensors))) if reduction == NONE else ()
+    shape = joint_shape(*(t.shape for t in tensors)) if reduction == NONE else ()
     kept = [_snapshot(operand) for operand in operands]
 
     def keep() -> tuple[Tensor, int]:

@@ -6,22 +6,35 @@ compared exactly even where the fixed-point format cannot hold them: x > 1e-9 as
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tacit.functions import compare, curves
 from tacit.protocols import Shares
 from tacit.ring import kernels
 from tacit.tensor import linear
-from tacit.tensor.cell import Cell, Context
-from tacit.tensor.operands import Number, Operand, aligned, cell_of, context_of, made, refuse, spread
+from tacit.tensor.cell import POSITIVE, Cell, Context
+from tacit.tensor.operands import (
+    Number,
+    Operand,
+    as_number,
+    axis,
+    cell_of,
+    context_of,
+    difference,
+    is_bool,
+    made,
+    refuse,
+    whole,
+)
 from tacit.tensor.secret import SecretTensor
-
-POSITIVE = "positive"  # memo of a ReLU's output: 0/1 words that its backward pass needs again
 
 
 def less(x: Operand, y: Operand) -> SecretTensor:
@@ -49,16 +62,13 @@ def equal(x: Operand, y: Operand) -> SecretTensor:
     context = context_of(x, y)
     xc, yc = cell_of(x), cell_of(y)
     if xc is not None and yc is not None:
-        left, right, _ = aligned(xc, yc)
-        left, right = spread(left, right)
-        return made(context, compare.is_zero(context.protocol, left - right), 0, torch.bool)
+        return made(context, compare.is_zero(context.protocol, difference(xc, yc)), 0, torch.bool)
     cell, public = (xc, y) if xc is not None else (yc, x)
     assert cell is not None
-    scaled = _scaled_exactly(public, cell.frac_bits)
-    reachable = scaled == np.floor(scaled)
-    words = _integers(context, np.where(reachable, scaled, 0.0))
+    words, above = _units(context, public, cell.frac_bits, np.floor), _units(context, public, cell.frac_bits, np.ceil)
     bits = compare.is_zero(context.protocol, context.protocol.add_public(cell.shares, -words))
-    return made(context, bits * torch.as_tensor(reachable.astype(np.int64)), 0, torch.bool)
+    reachable = torch.as_tensor((words == above).astype(np.int64))
+    return made(context, bits * reachable, 0, torch.bool)
 
 
 def not_equal(x: Operand, y: Operand) -> SecretTensor:
@@ -74,44 +84,60 @@ def logical_not(x: SecretTensor) -> SecretTensor:
     return made(context, compare.inverted(context.protocol, x._cell.shares), 0, torch.bool)
 
 
-def logical_and(x: Tensor, y: Tensor) -> SecretTensor:
-    """x & y for bool tensors."""
-    _only_bools(x, y)
-    return _as_bool(linear.mul(x, y))
+def logical_and(x: Operand, y: Operand) -> SecretTensor:
+    """x & y for bools."""
+    return _as_bool(linear.mul(*_truths(x, y)))
 
 
-def logical_or(x: Tensor, y: Tensor) -> SecretTensor:
-    """x | y for bool tensors: x + y - x y."""
-    _only_bools(x, y)
-    both = linear.mul(x, y)
-    return _as_bool(linear.sub(linear.add(_whole(x), _whole(y)), _whole(both)))
+def logical_or(x: Operand, y: Operand) -> SecretTensor:
+    """x | y for bools: x + y - x y."""
+    x, y = _truths(x, y)
+    return linear.add(x, y)
 
 
-def every(x: SecretTensor) -> SecretTensor:
+def logical_xor(x: Operand, y: Operand) -> SecretTensor:
+    """x ^ y for bools: x + y - 2 x y."""
+    x, y = _truths(x, y)
+    both = whole(linear.mul(x, y))
+    return _as_bool(linear.sub(linear.add(whole(x), whole(y)), both, alpha=2))
+
+
+def bitwise(row: Callable[[Operand, Operand], SecretTensor]) -> Callable[[Operand, Operand], SecretTensor]:
+    """`&`, `|`, `^`: the logical row, for bools only."""
+
+    @wraps(row)
+    def run(x: Operand, y: Operand) -> SecretTensor:
+        if not (is_bool(x) and is_bool(y)):
+            raise refuse("bitwise operators on secret integers have no row", "use them on comparisons, which are bools")
+        return row(x, y)
+
+    run.__name__ = f"bitwise_{row.__name__}"
+    return run
+
+
+def every(x: SecretTensor, dim: int | list[int] | None = None, keepdim: bool = False) -> SecretTensor:
     """x.all(): whether the number of false entries is zero; one comparison for any size."""
+    false = linear.sum_dims(logical_not(_truth(x)), _dims(x, dim), keepdim)
     context = x._cell.context
-    false = linear.sum_all(logical_not(_truth(x)))
     return made(context, compare.is_zero(context.protocol, false._cell.shares), 0, torch.bool)
 
 
-def some(x: SecretTensor) -> SecretTensor:
+def some(x: SecretTensor, dim: int | list[int] | None = None, keepdim: bool = False) -> SecretTensor:
     """x.any(): whether the number of true entries is not zero."""
+    true = linear.sum_dims(_truth(x), _dims(x, dim), keepdim)
     context = x._cell.context
-    true = linear.sum_all(_truth(x))
     return logical_not(made(context, compare.is_zero(context.protocol, true._cell.shares), 0, torch.bool))
 
 
 def where(condition: Tensor, x: Operand, y: Operand) -> SecretTensor:
     """x where the condition holds, else y; any of the three may be public."""
-    context = context_of(condition, x, y)
-    dtype = torch.result_type(x, y)  # type: ignore[arg-type]
+    dtype = torch.result_type(x, y)
+    x, y = whole(x), whole(y)
     if not isinstance(condition, SecretTensor):
-        keep = condition.to(torch.int64)
-        # A public condition hides nothing: multiply each side by its own 0/1 mask, locally.
-        return _relabelled(linear.add(_times(x, keep), _times(y, 1 - keep)), dtype)
-    difference = linear.sub(x, y) if _any_secret(x, y) else torch.as_tensor(x) - torch.as_tensor(y)
-    chosen = linear.mul(_whole(condition), difference)
-    return _relabelled(linear.add(y, chosen) if _any_secret(y, chosen) else chosen, dtype)
+        # A public condition hides nothing: keep of each side what was chosen, locally, and add.
+        return _relabelled(linear.add(_kept(x, condition), _kept(y, ~condition)), dtype)
+    change: Any = linear.sub(x, y) if _any_secret(x, y) else torch.as_tensor(x) - torch.as_tensor(y)
+    return _relabelled(linear.add(y, linear.mul(whole(condition), change)), dtype)
 
 
 def relu(x: SecretTensor) -> SecretTensor:
@@ -135,10 +161,35 @@ def relu_(x: SecretTensor) -> SecretTensor:
 
 def threshold_backward(grad: Operand, x: SecretTensor, threshold: Number) -> SecretTensor:
     """The gradient where x > threshold; for a ReLU's output without a new comparison."""
-    context = context_of(x)
-    known = x._cell.recall(POSITIVE) if threshold == 0 else None
-    bits = made(context, known, 0, torch.bool) if known is not None else greater(x, threshold)
-    return linear.mul(_whole(bits), grad)
+    return linear.mul(_above(x, threshold), grad)
+
+
+def threshold(x: SecretTensor, threshold: Number, value: Number) -> SecretTensor:
+    """x where x > threshold, else a public value."""
+    return where(greater(x, threshold), x, value)
+
+
+def leaky_relu(x: SecretTensor, negative_slope: Number = 0.01) -> SecretTensor:
+    """x where it is positive, else a fraction of it. The bit [x > 0] stays with x for the backward pass."""
+    return where(_above(x, 0), x, linear.mul(x, negative_slope))
+
+
+def leaky_relu_backward(
+    grad: SecretTensor, x: SecretTensor, negative_slope: Number, self_is_result: bool
+) -> SecretTensor:
+    """The gradient where x is positive, else a fraction of it."""
+    del self_is_result  # the sign of the result is the sign of the input: torch allows no negative slope then
+    return where(_above(x, 0), grad, linear.mul(grad, negative_slope))
+
+
+def hardtanh(x: SecretTensor, min_val: Number = -1, max_val: Number = 1) -> SecretTensor:
+    """x limited to [min_val, max_val]; ReLU6 is one of these."""
+    return clamp(x, min_val, max_val)
+
+
+def hardtanh_backward(grad: Operand, x: SecretTensor, min_val: Number, max_val: Number) -> SecretTensor:
+    """The gradient where x lies strictly inside."""
+    return linear.mul(whole(logical_and(greater(x, min_val), less(x, max_val))), grad)
 
 
 def sigmoid(x: SecretTensor) -> SecretTensor:
@@ -154,26 +205,27 @@ def softplus(x: SecretTensor, beta: Number = 1, threshold: Number = 20) -> Secre
 
 def sigmoid_backward(grad: Operand, output: Operand) -> SecretTensor:
     """grad * y * (1 - y)."""
-    return linear.mul(grad, linear.mul(output, linear.rsub(output, 1)))  # type: ignore[arg-type]
+    return linear.mul(grad, linear.mul(output, linear.rsub(output, 1)))
 
 
 def absolute(x: SecretTensor) -> SecretTensor:
     """|x| = x - 2 [x < 0] x."""
-    return linear.sub(x, linear.mul(_whole(less(x, 0)), x), alpha=2)
+    return linear.sub(x, linear.mul(whole(less(x, 0)), x), alpha=2)
 
 
 def sign(x: SecretTensor) -> SecretTensor:
     """-1, 0 or 1."""
-    return _relabelled(linear.sub(_whole(greater(x, 0)), _whole(less(x, 0))), x.dtype)
+    return _relabelled(linear.sub(whole(greater(x, 0)), whole(less(x, 0))), x.dtype)
 
 
-def clamp(x: SecretTensor, low: Number | None = None, high: Number | None = None) -> SecretTensor:
-    """x limited to [low, high] for public bounds."""
+def clamp(x: SecretTensor, low: Operand | None = None, high: Operand | None = None) -> SecretTensor:
+    """x limited to [low, high]; either bound may be left out, or be secret."""
     out = x
-    if low is not None:
-        out = linear.add(relu(linear.sub(out, low)), low)
-    if high is not None:
-        out = linear.rsub(relu(linear.rsub(out, high)), high)
+    # An infinite bound bounds nothing, and could not be encoded.
+    if low is not None and as_number(low) != -math.inf:
+        out = maximum(out, low)
+    if high is not None and as_number(high) != math.inf:
+        out = minimum(out, high)
     return linear.clone_of(x) if out is x else out
 
 
@@ -189,7 +241,7 @@ def minimum(x: Operand, y: Operand) -> SecretTensor:
 
 def masked_fill(x: Tensor, mask: Tensor, value: Operand) -> SecretTensor:
     """x with `value` where the mask holds."""
-    return where(mask, value, x)
+    return _relabelled(where(mask, value, x), x.dtype)
 
 
 def never(x: SecretTensor) -> Tensor:
@@ -203,71 +255,99 @@ def _ordered(x: Operand, y: Operand, *, strict: bool) -> SecretTensor:
     xc, yc = cell_of(x), cell_of(y)
     protocol = context.protocol
     if xc is not None and yc is not None:
-        left, right, _ = aligned(xc, yc)
-        left, right = spread(left, right)
-        bits = compare.is_negative(protocol, left - right if strict else right - left)
+        bits = compare.is_negative(protocol, difference(xc, yc) if strict else difference(yc, xc))
         return made(context, bits if strict else compare.inverted(protocol, bits), 0, torch.bool)
     if xc is not None:
         # X < c is X < ceil(c), and X <= c is X < floor(c) + 1, for whole X.
-        scaled = _scaled_exactly(y, xc.frac_bits)
-        bound = np.ceil(scaled) if strict else np.floor(scaled) + 1
-        below = compare.is_negative(protocol, protocol.add_public(xc.shares, -_integers(context, bound)))
-        return made(context, below, 0, torch.bool)
+        limit = 2 ** context.fixed.product_bits
+        bound = np.clip(_units(context, y, xc.frac_bits, np.ceil if strict else np.floor), -limit, limit) + (not strict)
+        return made(context, compare.is_negative(protocol, protocol.add_public(xc.shares, -bound)), 0, torch.bool)
     assert yc is not None
     # c < Y is not Y <= c, and c <= Y is not Y < c.
     return logical_not(_ordered(y, x, strict=not strict))
 
 
-def _scaled_exactly(public: Operand, frac_bits: int) -> np.ndarray:
-    plain = public.detach().double().numpy() if isinstance(public, Tensor) else np.asarray(float(public))
-    if np.isnan(plain).any():
+def _units(
+    context: Context, public: Operand, frac_bits: int, rounding: Callable[[Any], Any]
+) -> NDArray[np.int64]:
+    """A public operand in units of 2^-frac_bits, rounded. Beyond the range of any value it only needs to stay there."""
+    plain = public.detach() if isinstance(public, Tensor) else torch.as_tensor(public, dtype=_exact_type(public))
+    limit = 2 ** context.fixed.product_bits
+    if not plain.is_floating_point():
+        # Identifiers may have 63 bits: a detour through float64 would lose the last ten of them.
+        words: NDArray[np.int64] = plain.to(torch.int64).numpy()
+        context.note_public(words)
+        if frac_bits == 0:
+            return words
+        bound = limit >> frac_bits
+        return np.asarray(np.clip(words, -bound, bound) << frac_bits)
+    real = plain.double().numpy()
+    if np.isnan(real).any():
         raise refuse("cannot compare a secret with NaN", "clean the public operand")
-    return np.ldexp(plain, frac_bits)
+    context.note_public(real)
+    return np.asarray(np.clip(rounding(np.ldexp(real, frac_bits)), -float(limit), float(limit))).astype(np.int64)
 
 
-def _integers(context: Context, bound: np.ndarray) -> np.ndarray:
-    """Bounds as ring elements. Beyond the range of any value they only need to stay beyond it."""
-    limit = 2.0 ** context.fixed.product_bits
-    return np.clip(bound, -limit, limit).astype(np.int64)
+def _exact_type(number: Number) -> torch.dtype:
+    return torch.float64 if isinstance(number, float) else torch.int64
 
 
 def _is_positive(cell: Cell) -> Shares:
-    return compare.is_negative(cell.context.protocol, -cell.shares)
+    """[x > 0], compared once per value."""
+    known = cell.recall(POSITIVE)
+    if known is None:
+        known = compare.is_negative(cell.context.protocol, -cell.shares)
+        cell.remember(POSITIVE, known)
+    return known
+
+
+def _above(x: SecretTensor, threshold: Number) -> SecretTensor:
+    """[x > threshold] as whole numbers."""
+    if threshold == 0:
+        return made(x._cell.context, _is_positive(x._cell), 0, torch.int64)
+    return made(x._cell.context, greater(x, threshold)._cell.shares, 0, torch.int64)
 
 
 def _curve(x: SecretTensor, function: Callable[..., Shares]) -> SecretTensor:
     context = x._cell.context
     result = function(context.protocol, x._cell.at(context.frac_bits), context.frac_bits)
-    return made(context, result, context.frac_bits, x.dtype if x.is_floating_point() else torch.float32)
+    return made(context, result, context.frac_bits, x.dtype if x.is_floating_point() else torch.get_default_dtype())
 
 
-def _truth(x: SecretTensor) -> SecretTensor:
-    return x if x.dtype == torch.bool else not_equal(x, 0)
+def _truth(x: Any) -> Any:
+    if is_bool(x):
+        return x
+    return not_equal(x, 0) if isinstance(x, SecretTensor) else torch.as_tensor(x) != 0
 
 
-def _whole(x: Any) -> Any:
-    """A bool as an int64, so that sums and products follow torch's rules for numbers."""
-    if isinstance(x, SecretTensor):
-        return made(x._cell.context, x._cell.shares, x._cell.frac_bits, torch.int64) if x.dtype == torch.bool else x
-    return x.to(torch.int64) if isinstance(x, Tensor) and x.dtype == torch.bool else x
+def _truths(x: Operand, y: Operand) -> tuple[Any, Any]:
+    return _truth(x), _truth(y)
+
+
+def _dims(x: SecretTensor, dim: int | list[int] | None) -> list[int] | None:
+    if dim is None:
+        return None
+    return [axis(d, x.dim()) for d in ([dim] if isinstance(dim, int) else dim)]
 
 
 def _as_bool(x: SecretTensor) -> SecretTensor:
     return made(x._cell.context, x._cell.shares, 0, torch.bool)
 
 
-def _relabelled(x: Any, dtype: torch.dtype) -> SecretTensor:
-    return x if x.dtype == dtype else made(x._cell.context, x._cell.shares, x._cell.frac_bits, dtype)
+def _relabelled(x: SecretTensor, dtype: torch.dtype) -> SecretTensor:
+    if x.dtype == dtype:
+        return x
+    if x.is_floating_point() and not dtype.is_floating_point:
+        raise refuse(f"cannot put {x.dtype} values into a {dtype} tensor", "make the tensor a float tensor")
+    return made(x._cell.context, x._cell.shares, x._cell.frac_bits, dtype)
 
 
-def _times(x: Operand, mask: Tensor) -> Any:
-    return linear.mul(x, mask) if isinstance(x, SecretTensor) else torch.as_tensor(x) * mask
+def _kept(x: Operand, chosen: Tensor) -> Any:
+    """x where it was chosen, else 0. A public side is chosen by torch: infinity times 0 would be NaN."""
+    if isinstance(x, SecretTensor):
+        return linear.mul(x, chosen.to(torch.int64))
+    return torch.where(chosen, torch.as_tensor(x), 0)
 
 
 def _any_secret(*values: Any) -> bool:
     return any(isinstance(value, SecretTensor) for value in values)
-
-
-def _only_bools(x: Tensor, y: Tensor) -> None:
-    if x.dtype != torch.bool or y.dtype != torch.bool:
-        raise refuse("bitwise operators on secret integers have no row", "use them on comparisons, which are bools")

@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from tacit.errors import RefusedOp
+from tacit.errors import RefusedOp, ShapeError
 from tacit.protocols import Shares
-from tacit.tensor.cell import GUARD_BITS, Cell, Context, rescaled
+from tacit.tensor.cell import Cell, Context, is_whole, joint_shape, masks_clamped, rescaled
 from tacit.tensor.secret import SecretTensor, cell_of
 
 Number = float | int | bool
@@ -47,11 +48,6 @@ def made(context: Context, shares: Shares, frac_bits: int, dtype: torch.dtype) -
     return SecretTensor(Cell(context, shares, frac_bits), dtype)
 
 
-def is_float(dtype: torch.dtype) -> bool:
-    """Whether the label is one that has fraction bits."""
-    return dtype.is_floating_point
-
-
 def as_number(value: Operand) -> Number | None:
     """A public single number (Python or 0-d plain tensor) as a Python number; None for anything else."""
     if isinstance(value, Tensor):
@@ -59,33 +55,50 @@ def as_number(value: Operand) -> Number | None:
     return value
 
 
-def words_of(context: Context, value: Operand, frac_bits: int, what: str) -> np.ndarray:
+def words_of(context: Context, value: Operand, frac_bits: int, what: str) -> NDArray[np.int64]:
     """A public operand as ring elements with `frac_bits` fraction bits. Refuses a constant that would become 0."""
     plain = value.detach() if isinstance(value, Tensor) else value
-    words = context.fixed.encode(_masks_clamped(plain), frac_bits=frac_bits, what=what)
+    words = context.fixed.encode(plain, frac_bits=frac_bits, what=what)
     context.note_public(words)
     return words
 
 
-def _masks_clamped(value: Operand) -> Operand:
-    """Attention masks add -inf or the smallest float; read them as "masked" and keep them in range."""
-    if isinstance(value, Tensor) and value.is_floating_point() and bool((value < -1e30).any()):
-        return torch.where(value < -1e30, torch.full_like(value, -(2.0**20)), value)
-    return value
+def addend_of(context: Context, value: Operand, frac_bits: int, what: str) -> NDArray[np.int64]:
+    """As `words_of`, for what is added or written: -inf there is a mask, and becomes a large number that fits."""
+    tensor = torch.as_tensor(value, dtype=torch.float64 if isinstance(value, float) else None)
+    return words_of(context, masks_clamped(tensor), frac_bits, what)
 
 
 def natural_bits(context: Context, value: Operand) -> int:
     """0 for whole numbers, which stay exact without fraction bits; the job's fraction bits for all else."""
-    if isinstance(value, Tensor):
-        whole = not value.is_floating_point() or bool((value == value.round()).all() and (value.abs() < 2**16).all())
-        return 0 if whole else context.frac_bits
-    return 0 if float(value).is_integer() else context.frac_bits
+    whole = is_whole(value) if isinstance(value, Tensor) else float(value).is_integer()
+    return 0 if whole else context.frac_bits
+
+
+def whole(x: Any) -> Any:
+    """A bool as an int64, so that sums and products follow torch's rules for numbers; on the same memory."""
+    if isinstance(x, SecretTensor):
+        return made(x._cell.context, x._cell.shares, x._cell.frac_bits, torch.int64) if x.dtype == torch.bool else x
+    return torch.as_tensor(x).to(torch.int64) if is_bool(x) else x
+
+
+def is_bool(x: Any) -> bool:
+    """Whether an operand is a bool or a tensor of bools."""
+    return x.dtype == torch.bool if isinstance(x, Tensor) else isinstance(x, bool)
+
+
+def axis(dim: int, dims: int) -> int:
+    """A dimension counted from 0; the axes of shares come one later. torch checks it for plain tensors, not for us."""
+    if not -max(dims, 1) <= dim < max(dims, 1):
+        raise ShapeError(f"dimension {dim} of a tensor with {dims}", hint=f"from {-max(dims, 1)} to {max(dims, 1) - 1}")
+    return dim % max(dims, 1)
 
 
 def scaled(cell: Cell, factor: Number, want: int | None = None) -> tuple[Shares, int]:
     """cell * factor. Whole factors and powers of two are exact and local; others keep 16 significant bits and truncate.
 
     `want` is the number of fraction bits to truncate to; by default those of the cell, or the job's if that is more.
+    The result may be the cell's own shares: powers of two only change what they count.
     """
     context, shares, frac = cell.context, cell.shares, cell.frac_bits
     context.note_public(np.float64(factor))
@@ -93,7 +106,7 @@ def scaled(cell: Cell, factor: Number, want: int | None = None) -> tuple[Shares,
         return (shares if factor == 1 else context.protocol.scale(shares, int(factor))), frac
     m, g = context.fixed.factor(float(factor))
     product = shares if m == 1 else context.protocol.scale(shares, m)
-    if abs(m) == 1 and frac + g <= context.frac_bits + GUARD_BITS:
+    if abs(m) == 1 and frac + g <= context.guarded_bits:
         return product, frac + g
     target = max(frac, context.frac_bits) if want is None else want
     if frac + g <= target:
@@ -111,7 +124,14 @@ def aligned(x: Cell, y: Cell) -> tuple[Shares, Shares, int]:
     return rescaled(protocol, xs, xf, frac), rescaled(protocol, ys, yf, frac), frac
 
 
-def expanded(shares: Shares, shape: torch.Size | tuple[int, ...]) -> Shares:
+def difference(x: Cell, y: Cell) -> Shares:
+    """x - y to be compared with 0: shifted up to the larger number of fraction bits, so that nothing is rounded."""
+    frac = max(x.frac_bits, y.frac_bits)
+    left, right = spread(x.at(frac), y.at(frac))
+    return left - right
+
+
+def expanded(shares: Shares, shape: tuple[int, ...]) -> Shares:
     """Shares as if the secret had been expanded to `shape`; no memory is copied."""
     missing = len(shape) - (shares.dim() - 1)
     return shares.reshape(shares.shape[0], *(1,) * missing, *shares.shape[1:]).expand(shares.shape[0], *shape)
@@ -121,7 +141,7 @@ def spread(x: Shares, y: Shares) -> tuple[Shares, Shares]:
     """Both broadcast to their common shape: share layouts put the components first, where torch would misalign them."""
     if x.dim() == y.dim():
         return x, y
-    shape = torch.broadcast_shapes(x.shape[1:], y.shape[1:])
+    shape = joint_shape(x.shape[1:], y.shape[1:])
     return expanded(x, shape), expanded(y, shape)
 
 
@@ -131,6 +151,6 @@ def refuse(what: str, instead: str) -> RefusedOp:
 
 
 __all__ = [
-    "Number", "Operand", "aligned", "as_number", "cell_of", "context_of", "expanded", "find_cell", "is_float", "made",
-    "natural_bits", "refuse", "scaled", "spread", "words_of",
+    "Number", "Operand", "addend_of", "aligned", "as_number", "axis", "cell_of", "context_of", "difference", "expanded",
+    "find_cell", "is_bool", "made", "natural_bits", "refuse", "scaled", "spread", "whole", "words_of",
 ]

@@ -9,6 +9,7 @@ Not here: what an operator means (table and its modules), how a value gets in or
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, ClassVar, NoReturn, cast
 
@@ -17,7 +18,7 @@ from torch import Tensor
 from torch.utils._mode_utils import no_dispatch
 
 from tacit.errors import RefusedOp
-from tacit.tensor.cell import Cell
+from tacit.tensor.cell import KNOWN, Cell
 
 _HOW_TO_SEE = "use tacit.reveal(x, to=..., name=...), which asks the job files of all parties"
 
@@ -31,18 +32,23 @@ class SecretTensor(Tensor):
 
     @staticmethod
     def __new__(cls, cell: Cell, dtype: torch.dtype, requires_grad: bool = False) -> SecretTensor:
-        promised = cell._shares is None
-        strides = torch.empty(cell.shape, device="meta").stride() if promised else cell.shares.stride()[1:]
-        offset = 0 if promised else cell.shares.storage_offset()
-        made = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
-            cls, cell.shape, strides=strides, storage_offset=offset, dtype=dtype, device="cpu",
+        offset, strides = 0, torch.empty(cell.shape, device="meta").stride()
+        value = cell.recall(KNOWN)
+        if not cell.promised:
+            offset, strides = int(cell.shares.storage_offset()), cell.shares.stride()[1:]
+        elif value is not None:
+            strides = value.stride()
+        made = Tensor._make_wrapper_subclass(
+            cls, cell.shape, strides=strides, storage_offset=offset, dtype=dtype, device=_CPU,
             requires_grad=requires_grad,
         )
         made._cell = cell
-        return cast(SecretTensor, made)
+        return made
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(  # type: ignore[override]  # torch passes no kwargs where there are none
+        cls, func: Any, types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
         del types
         return cls.answer(func, args, kwargs or {})
 
@@ -55,7 +61,8 @@ class SecretTensor(Tensor):
 
     # -- what must not show a value ------------------------------------------------------------------------------
 
-    def __repr__(self, *, tensor_contents: object = None) -> str:
+    def __repr__(self, *, tensor_contents: Any = None) -> str:  # type: ignore[override]
+        del tensor_contents
         grad = ", requires_grad=True" if self.requires_grad else ""
         return f"SecretTensor(shape={list(self.shape)}, dtype={self.dtype}{grad})"
 
@@ -70,7 +77,9 @@ class SecretTensor(Tensor):
         _refuse("turn a secret tensor into a numpy array")
 
     def __array__(self, *args: object, **kwargs: object) -> NoReturn:
-        _refuse("turn a secret tensor into a numpy array")
+        # numpy asks for this too when an array meets a secret tensor in a sum or product.
+        _refuse("turn a secret tensor into a numpy array",
+                f"to compute with an array, write torch.as_tensor(array) first; to see values, {_HOW_TO_SEE}")
 
     def tolist(self) -> NoReturn:
         _refuse("turn a secret tensor into a list")
@@ -87,13 +96,30 @@ class SecretTensor(Tensor):
                 "reveal the module to its owner, who may save it")
 
     def __copy__(self) -> SecretTensor:
-        return cast(SecretTensor, self.detach())
+        twin = SecretTensor(self._cell, self.dtype, self.requires_grad)
+        twin.__dict__.update({key: value for key, value in self.__dict__.items() if key != "_cell"})
+        return twin
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SecretTensor:
+        # The default one copies all attributes deeply: through the cell, that is the run and its sockets.
+        if id(self) in memo:
+            return cast(SecretTensor, memo[id(self)])
+        if not self.is_leaf:
+            _refuse("deepcopy a tensor that autograd computed", "detach() it first")
+        with torch.no_grad():
+            cell = cast(SecretTensor, self.detach().clone())._cell
+        twin = memo[id(self)] = SecretTensor(cell, self.dtype, self.requires_grad)
+        attributes = {key: value for key, value in self.__dict__.items() if key != "_cell"}
+        twin.__dict__.update(copy.deepcopy(attributes, memo))
+        twin.grad = copy.deepcopy(self.grad, memo)
+        return twin
 
     # -- `p.data = q` --------------------------------------------------------------------------------------------
 
     @property
-    def data(self) -> Tensor:  # type: ignore[override]
-        return self.detach()
+    def data(self) -> Tensor:
+        # As torch has it: the same memory, unknown to autograd, which does not count writes through it.
+        return SecretTensor(self._cell, self.dtype)
 
     @data.setter
     def data(self, value: Tensor) -> None:
@@ -103,6 +129,9 @@ class SecretTensor(Tensor):
         with no_dispatch():
             Tensor.data.__set__(self, value)  # type: ignore[attr-defined]
         self._cell = value._cell
+
+
+_CPU = torch.device("cpu")
 
 
 def _refuse(what: str, instead: str = _HOW_TO_SEE) -> NoReturn:

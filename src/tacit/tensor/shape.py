@@ -14,8 +14,17 @@ from torch import Tensor
 from torch.utils._mode_utils import no_dispatch
 
 from tacit.protocols import Shares
-from tacit.tensor.cell import Cell, Context, rescaled
-from tacit.tensor.operands import Number, cell_of, context_of, made, natural_bits, refuse, words_of
+from tacit.tensor.cell import KNOWN, Context, empty, known, laid_out, rescaled
+from tacit.tensor.operands import (
+    Number,
+    addend_of,
+    axis,
+    cell_of,
+    context_of,
+    made,
+    natural_bits,
+    refuse,
+)
 from tacit.tensor.secret import SecretTensor
 
 
@@ -24,39 +33,56 @@ def view(func: Any) -> Callable[..., Any]:
 
     def run(x: SecretTensor, *args: Any, **kwargs: Any) -> Any:
         cell = x._cell
-        shares = cell.shares
-        moved = func(shares[0], *args, **kwargs)
+        moved = func(cell.shares[0], *args, **kwargs)
+        # as_strided counts from the start of memory, which is another for the remembered value.
+        plain = cell.recall(KNOWN) if func is not torch.ops.aten.as_strided.default else None
         if isinstance(moved, Tensor):
-            return _wrapped_view(x, cell, shares, moved)
-        return [_wrapped_view(x, cell, shares, part) for part in moved]
+            return _wrapped_view(x, moved, None if plain is None else func(plain, *args, **kwargs))
+        plains = [None] * len(moved) if plain is None else func(plain, *args, **kwargs)
+        return [_wrapped_view(x, part, value) for part, value in zip(moved, plains, strict=True)]
 
-    run.__name__ = func.name()
+    run.__name__ = _name(func)
+    run.__doc__ = "The same entries in another shape or order; shares memory."
     return run
 
 
-def _wrapped_view(x: SecretTensor, cell: Cell, shares: Shares, moved: Tensor) -> SecretTensor:
-    seen = shares.as_strided(
-        (shares.shape[0], *moved.shape), (shares.stride(0), *moved.stride()), moved.storage_offset()
+def _name(func: Any) -> str:
+    return str(func.name())
+
+
+def _overload(func: Any) -> str:
+    """transpose_ has one overload where transpose has three; its arguments say which one is meant."""
+    return "int" if func is torch.ops.aten.transpose_.default else str(func._overloadname)
+
+
+def _wrapped_view(x: SecretTensor, moved: Tensor, plain: Tensor | None) -> SecretTensor:
+    shares = x._cell.shares
+    cell = x._cell.view(
+        shares.as_strided((shares.shape[0], *moved.shape), (shares.stride(0), *moved.stride()), moved.storage_offset())
     )
+    if plain is not None:
+        cell.remember(KNOWN, plain)
     if x.is_inference():
-        return SecretTensor(cell.view(seen), x.dtype)
+        return SecretTensor(cell, x.dtype)
     # A view of a normal tensor must be a normal tensor, also where inference mode is on around us.
     with torch.inference_mode(False):
-        return SecretTensor(cell.view(seen), x.dtype)
+        return SecretTensor(cell, x.dtype)
 
 
 def view_in_place(func: Any) -> Callable[..., SecretTensor]:
     """`transpose_`, `squeeze_`, `unsqueeze_`: the tensor becomes a view of its own memory."""
-    functional = getattr(torch.ops.aten, func._schema.name.removeprefix("aten::").removesuffix("_"))
+    # The wrapper's own sizes change by the operator itself, out of reach of the table.
+    packet = getattr(torch.ops.aten, func._schema.name.removeprefix("aten::").removesuffix("_"))
+    functional = view(getattr(packet, _overload(func)))
 
     def run(x: SecretTensor, *args: Any, **kwargs: Any) -> SecretTensor:
-        cell = x._cell
-        x._cell = _wrapped_view(x, cell, cell.shares, functional(cell.shares[0], *args, **kwargs))._cell
+        x._cell = functional(x, *args, **kwargs)._cell
         with no_dispatch():
             func(x, *args, **kwargs)
         return x
 
-    run.__name__ = func.name()
+    run.__name__ = _name(func)
+    run.__doc__ = "Another shape or order for this tensor itself; other tensors on its memory keep theirs."
     return run
 
 
@@ -71,50 +97,94 @@ def alias(x: SecretTensor) -> SecretTensor:
 def each_component(func: Any) -> Callable[..., SecretTensor]:
     """The row of an operator that only moves entries into fresh memory (flip, gather with public index, ...)."""
 
-    def run(x: SecretTensor, *args: Any, **kwargs: Any) -> SecretTensor:
-        if any(isinstance(value, SecretTensor) for value in args):
+    def run(x: Tensor, *args: Any, **kwargs: Any) -> SecretTensor:
+        if any(isinstance(value, SecretTensor) for value in args) or not isinstance(x, SecretTensor):
             raise refuse(f"cannot use a secret tensor as an index of {func.name()}", "make the index public")
         cell = x._cell
-        moved = torch.stack([func(part, *args, **kwargs) for part in cell.shares])
+        _note_indices(cell.context, [value for value in args if isinstance(value, Tensor)])
+        moved = _gathered([func(part, *args, **kwargs) for part in cell.shares])
         return made(cell.context, moved, cell.frac_bits, x.dtype)
 
-    run.__name__ = func.name()
+    run.__name__ = _name(func)
+    run.__doc__ = "The same entries elsewhere, in fresh memory."
     return run
+
+
+def unsafe_split(func: Any) -> Callable[..., list[SecretTensor]]:
+    """Parts that torch promises nobody will write to; copied all the same."""
+
+    def run(x: SecretTensor, *args: Any, **kwargs: Any) -> list[SecretTensor]:
+        cell = x._cell
+        parts = zip(*(func(part, *args, **kwargs) for part in cell.shares), strict=True)
+        return [made(cell.context, torch.stack(part), cell.frac_bits, x.dtype) for part in parts]
+
+    run.__name__ = _name(func)
+    run.__doc__ = "The parts of a tensor, in fresh memory."
+    return run
+
+
+def pad(x: SecretTensor, pad: Sequence[int], value: Number = 0) -> SecretTensor:
+    """Constant padding: zeros around the shares, and the constant added where no entry came to lie."""
+    cell = x._cell
+    moved = _gathered([torch.ops.aten.constant_pad_nd(part, list(pad)) for part in cell.shares])
+    context, frac = cell.context, max(cell.frac_bits, natural_bits(cell.context, value))
+    moved = rescaled(context.protocol, moved, cell.frac_bits, frac)
+    if value:
+        outside = torch.ops.aten.constant_pad_nd(torch.zeros(x.shape, dtype=torch.int64), list(pad), 1)
+        word = torch.as_tensor(addend_of(context, value, frac, "padding value"))
+        moved = context.protocol.add_public(moved, (outside * word).numpy())
+    if frac and not x.is_floating_point():
+        raise refuse(f"cannot pad a {x.dtype} tensor with {value}", "pad with a whole number")
+    return made(context, moved, frac, x.dtype)
 
 
 def index(x: Tensor, indices: Sequence[Tensor | None]) -> SecretTensor:
     """x[indices] for public indices and masks."""
-    _public_indices(indices)
-    if not isinstance(x, SecretTensor):
-        raise refuse("cannot index a public tensor with a secret one", "make the index public")
+    _public_indices(context_of(x, indices), indices)
+    assert isinstance(x, SecretTensor)
     cell = x._cell
-    _note_indices(cell.context, indices)
-    moved = torch.stack([torch.ops.aten.index(part, list(indices)) for part in cell.shares])
+    moved = _gathered([torch.ops.aten.index(part, list(indices)) for part in cell.shares])
     return made(cell.context, moved, cell.frac_bits, x.dtype)
 
 
 def index_put(
-    x: SecretTensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False, unsafe: bool = False
+    x: Tensor, indices: Sequence[Tensor | None], values: Tensor, accumulate: bool = False, unsafe: bool = False
 ) -> SecretTensor:
     """A copy of x with x[indices] = values, or += values, for public indices."""
     del unsafe
-    _public_indices(indices)
+    _public_indices(context_of(x, values), indices)
+    return _merged(x, values, lambda x, v: torch.ops.aten.index_put(x, list(indices), v, accumulate))
+
+
+def scatter_add(x: Tensor, dim: int, index: Tensor, source: Tensor) -> SecretTensor:
+    """A copy of x with the source added at public indices; the backward pass of gather."""
+    _public_indices(context_of(x, source), [index])
+    return _merged(x, source, lambda x, v: torch.ops.aten.scatter_add(x, dim, index, v))
+
+
+def index_add(x: Tensor, dim: int, index: Tensor, source: Tensor, *, alpha: Number = 1) -> SecretTensor:
+    """A copy of x with rows of the source added at public indices; the backward pass of index_select."""
+    _public_indices(context_of(x, source), [index])
+    if alpha != 1:
+        source = source * alpha
+    return _merged(x, source, lambda x, v: torch.ops.aten.index_add(x, dim, index, v))
+
+
+def _merged(x: Tensor, values: Tensor, place: Callable[[Tensor, Tensor], Tensor]) -> SecretTensor:
+    if x.dtype != values.dtype:
+        raise refuse(f"cannot put {values.dtype} values into a {x.dtype} tensor", "cast one of them first")
     context = context_of(x, values)
-    _note_indices(context, indices)
     targets, added, frac = _same_bits(context, [x, values])
-    parts = [
-        torch.ops.aten.index_put(part, list(indices), value, accumulate)
-        for part, value in zip(targets, added, strict=True)
-    ]
-    return made(context, torch.stack(parts), frac, x.dtype)
+    return made(context, _gathered([place(t, v) for t, v in zip(targets, added, strict=True)]), frac, x.dtype)
 
 
-def _public_indices(indices: Sequence[Tensor | None]) -> None:
+def _public_indices(context: Context, indices: Sequence[Tensor | None]) -> None:
     if any(isinstance(entry, SecretTensor) for entry in indices):
         raise refuse(
             "cannot index with a secret tensor: which entries are read would show",
             "multiply by a one-hot or 0/1 mask, or reveal the index if positions may be known",
         )
+    _note_indices(context, indices)
 
 
 def _note_indices(context: Context, indices: Sequence[Tensor | None]) -> None:
@@ -129,7 +199,8 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> SecretTensor:
     # torch ignores one-dimensional empty parts whatever the others' shapes; so do we.
     parts = [part for part in tensors if tuple(part.shape) != (0,)] or list(tensors)
     *shares, frac = _same_bits(context, parts)
-    joined = torch.cat(shares, dim % parts[0].dim() + 1)
+    along = axis(dim, parts[0].dim())
+    joined = _gathered([torch.cat(same, along) for same in zip(*shares, strict=True)])
     return made(context, joined, frac, _label(tensors))
 
 
@@ -137,20 +208,16 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> SecretTensor:
     """Stacking along a new dimension."""
     context = context_of(tensors)
     *shares, frac = _same_bits(context, tensors)
-    return made(context, torch.stack(shares, dim % (tensors[0].dim() + 1) + 1), frac, _label(tensors))
+    return made(context, torch.stack(shares, axis(dim, tensors[0].dim() + 1) + 1), frac, _label(tensors))
 
 
 def clone(x: SecretTensor, *, memory_format: torch.memory_format | None = None) -> SecretTensor:
     """A copy in fresh memory; keeps the strides of a dense tensor, as torch does."""
     cell = x._cell
-    if memory_format in (None, torch.preserve_format):
-        layout = torch.empty_like(torch.empty_strided(x.shape, x.stride(), device="meta"))
-    else:
-        layout = torch.empty(x.shape, device="meta").contiguous(memory_format=memory_format)
-    fresh = _empty(cell.shares.shape[0], layout)
+    fresh = empty(cell.shares.shape[0], _meta(x, memory_format=memory_format or torch.preserve_format))
     fresh.copy_(cell.shares)
     copy = made(cell.context, fresh, cell.frac_bits, x.dtype)
-    copy._cell.memo = cell.memo
+    copy._cell.inherit(cell)
     return copy
 
 
@@ -172,11 +239,13 @@ def to_copy(
 def copy_(target: SecretTensor, source: Tensor, non_blocking: bool = False) -> SecretTensor:
     """Write a secret or public source into a secret target."""
     del non_blocking
+    if not torch.can_cast(source.dtype, target.dtype):
+        raise refuse(f"cannot write {source.dtype} values into a {target.dtype} tensor", "make the target float")
     context = context_of(target, source)
     cell = cell_of(source)
     if cell is None:
         frac = natural_bits(context, source)
-        target._cell.store(context.protocol.public(words_of(context, source, frac, "copied value")), frac)
+        target._cell.store(context.protocol.public(addend_of(context, source, frac, "copied value")), frac)
     else:
         target._cell.store(cell.shares, cell.frac_bits)
     return target
@@ -186,18 +255,23 @@ def filled(value: Number | None) -> Callable[..., SecretTensor]:
     """`zeros_like`, `empty_like`, `full_like`: a secret tensor whose entries happen to be public now."""
 
     def run(x: SecretTensor, *args: Any, dtype: torch.dtype | None = None, **layout: Any) -> SecretTensor:
-        number = args[0] if value is None else value
-        return _full(x, tuple(x.shape), number, dtype, layout)
+        room = _meta(x, **layout)
+        return _full(x, room, args[0] if value is None else value, dtype)
 
+    run.__name__, run.__doc__ = f"filled_{value}", _FILLED
     return run
 
 
 def new_filled(value: Number | None) -> Callable[..., SecretTensor]:
     """`new_zeros`, `new_empty`, `new_full`."""
 
-    def run(x: SecretTensor, size: Sequence[int], *args: Any, dtype: torch.dtype | None = None, **layout: Any) -> SecretTensor:
-        return _full(x, tuple(size), args[0] if value is None else value, dtype, layout)
+    def run(
+        x: SecretTensor, size: Sequence[int], *args: Any, dtype: torch.dtype | None = None, **layout: Any
+    ) -> SecretTensor:
+        _refuse_device(layout)
+        return _full(x, torch.empty(tuple(size), device="meta"), args[0] if value is None else value, dtype)
 
+    run.__name__, run.__doc__ = f"new_filled_{value}", _FILLED
     return run
 
 
@@ -205,28 +279,32 @@ def new_empty_strided(
     x: SecretTensor, size: Sequence[int], stride: Sequence[int], *, dtype: torch.dtype | None = None, **layout: Any
 ) -> SecretTensor:
     """Room for a gradient whose strides differ from its parameter's."""
-    del layout
-    fresh = _empty(x._cell.shares.shape[0], torch.empty_strided(tuple(size), tuple(stride), device="meta")).zero_()
-    return made(x._cell.context, fresh, 0, dtype or x.dtype)
-
-
-def ones_like(x: SecretTensor, *, dtype: torch.dtype | None = None, **layout: Any) -> Tensor:
-    """A plain tensor: it is public anyway, and the gradient that starts every backward then costs nothing."""
-    del layout
-    return torch.ones(x.shape, dtype=dtype or x.dtype)
+    _refuse_device(layout)
+    return _full(x, torch.empty_strided(tuple(size), tuple(stride), device="meta"), 0, dtype)
 
 
 def fill_(target: SecretTensor, value: Number | Tensor) -> SecretTensor:
     """Overwrite every entry with one number."""
-    if isinstance(value, SecretTensor):
-        target._cell.store(value._cell.shares, value._cell.frac_bits)
-        return target
-    return copy_(target, torch.as_tensor(value))
+    if isinstance(value, Tensor):
+        return copy_(target, value)
+    return copy_(target, torch.tensor(value, dtype=torch.float64 if isinstance(value, float) else None))
 
 
 def zero_(target: SecretTensor) -> SecretTensor:
     """Overwrite every entry with 0."""
     return fill_(target, 0)
+
+
+def bernoulli_(target: SecretTensor, p: float = 0.5, *, generator: torch.Generator | None = None) -> SecretTensor:
+    """Overwrite with zeros and ones that every party knows: a public draw from torch's generator, never a secret one.
+
+    That is what dropout asks for. All parties draw the same mask, since the generator is seeded alike; torch rewinds it
+    when checkpointing runs a forward pass again; and the product with the mask costs no message.
+    """
+    mask = torch.empty(target.shape, dtype=torch.float32).bernoulli_(p, generator=generator)
+    copy_(target, mask.to(torch.int64))
+    target._cell.remember(KNOWN, laid_out(mask[None], target)[0].to(target.dtype))
+    return target
 
 
 def select_backward(grad: SecretTensor, sizes: Sequence[int], dim: int, position: int) -> SecretTensor:
@@ -249,21 +327,35 @@ def _placed(grad: SecretTensor, sizes: Sequence[int], where: Callable[[Tensor], 
     return made(cell.context, room, cell.frac_bits, grad.dtype)
 
 
-def _full(
-    x: SecretTensor, shape: tuple[int, ...], number: Number, dtype: torch.dtype | None, layout: dict[str, Any]
-) -> SecretTensor:
-    if layout.get("device") not in (None, torch.device("cpu"), "cpu"):
+_FILLED = "A secret tensor whose entries every party knows until something is written into it."
+
+
+def _full(x: SecretTensor, room: Tensor, number: Number, dtype: torch.dtype | None) -> SecretTensor:
+    label = dtype or x.dtype
+    if not label.is_floating_point and isinstance(number, float) and not number.is_integer():
+        raise refuse(f"cannot fill a {label} tensor with {number}", "fill it with a whole number")
+    value = torch.empty_strided(room.shape, room.stride(), dtype=label).fill_(number)
+    return SecretTensor(known(x._cell.context, value), label)
+
+
+def _meta(x: SecretTensor, **layout: Any) -> Tensor:
+    """Sizes and strides that torch would give a tensor like x."""
+    _refuse_device(layout)
+    return torch.empty_like(torch.empty_strided(x.shape, x.stride(), device="meta"), **layout)
+
+
+def _refuse_device(layout: dict[str, Any]) -> None:
+    if layout.pop("device", None) not in (None, torch.device("cpu"), "cpu"):
         raise refuse("cannot make a secret tensor on another device", "leave the device out")
-    context = x._cell.context
-    frac = natural_bits(context, number)
-    words = words_of(context, torch.full(shape, number), frac, "fill value")
-    return made(context, context.protocol.public(words), frac, dtype or x.dtype)
+    layout.pop("pin_memory", None)
 
 
-def _empty(components: int, layout: Tensor) -> Shares:
-    """Memory for shares whose trailing strides are those of `layout` (a meta tensor)."""
-    extent = 1 + sum((size - 1) * stride for size, stride in zip(layout.shape, layout.stride(), strict=True))
-    return torch.empty_strided((components, *layout.shape), (max(extent, 1), *layout.stride()), dtype=torch.int64)
+def _gathered(parts: Sequence[Tensor]) -> Shares:
+    """Components computed one by one, in memory that keeps the strides torch gave them."""
+    fresh = empty(len(parts), parts[0])
+    for target, part in zip(fresh, parts, strict=True):
+        target.copy_(part)
+    return fresh
 
 
 def _same_bits(context: Context, tensors: Sequence[Tensor]) -> list[Any]:
@@ -278,7 +370,7 @@ def _same_bits(context: Context, tensors: Sequence[Tensor]) -> list[Any]:
     shares = [
         rescaled(context.protocol, cell.shares, cell.frac_bits, frac)
         if cell is not None
-        else context.protocol.public(words_of(context, value, frac, "joined value"))
+        else context.protocol.public(addend_of(context, value, frac, "joined value"))
         for cell, value in zip(cells, tensors, strict=True)
     ]
     return [*shares, frac]

@@ -1,6 +1,6 @@
 """The table: what each aten overload means on secret tensors. A row computes; a refusal says why not, and what instead.
 
-Views are not listed: one rule serves them all (shape.view). Everything else that is not listed is refused by name.
+Whatever is not listed is refused by name, views too: `view.dtype` would read shares as other numbers.
 """
 
 from __future__ import annotations
@@ -18,13 +18,21 @@ aten = torch.ops.aten
 
 @dataclass(frozen=True)
 class Row:
-    """How an overload is answered. `kind` groups rows in the generated page; `units` is the error bound of the row:
-    results differ from exact arithmetic on the shared inputs by at most so many steps of 2^-frac_bits per unit of
-    magnitude of the operands."""
+    """How an overload is answered. `units` is the error bound of the row: results differ from exact arithmetic on the
+    shared inputs by at most so many steps of 2^-frac_bits per unit of magnitude of the operands.
+
+    `kind` groups rows. A view shares memory and a constant does not read its argument's value, so these two always run;
+    all other rows are spared where every party knows the operands: torch then computes on those.
+    """
 
     run: Callable[..., Any]
     kind: str
     units: float = 0.0
+
+    @property
+    def reads_values(self) -> bool:
+        """Whether the answer depends on the values of the operands alone."""
+        return self.kind not in ("view", "constant")
 
 
 @dataclass(frozen=True)
@@ -40,21 +48,35 @@ _VALUE = "it asks for the value of a secret tensor"
 _SHAPE = "the shape of its output would reveal the values"
 _MASK = "keep a 0/1 mask and multiply; or reveal the mask if positions may be known"
 
+_VIEWS = (
+    aten.as_strided.default, aten.diagonal.default, aten.expand.default, aten.permute.default, aten.select.int,
+    aten.slice.Tensor, aten.split.Tensor, aten.split_with_sizes.default, aten.squeeze.default, aten.squeeze.dim,
+    aten.squeeze.dims, aten.t.default, aten.transpose.int, aten.unbind.int, aten.unfold.default,
+    aten.unsqueeze.default, aten.view.default, aten._unsafe_view.default, aten._reshape_alias.default,
+)
+_VIEWS_IN_PLACE = (
+    aten.transpose_.default, aten.squeeze_.default, aten.squeeze_.dim, aten.squeeze_.dims, aten.unsqueeze_.default,
+    aten.t_.default,
+)
 _MOVES = (
     aten.flip.default, aten.roll.default, aten.repeat.default, aten.index_select.default, aten.gather.default,
-    aten.constant_pad_nd.default, aten.tril.default, aten.triu.default,
+    aten.tril.default, aten.triu.default, aten.diag_embed.default, aten.diagonal_backward.default,
+    aten.unfold_backward.default,
 )
 
 OPS: dict[Any, Row | Refusal] = {
     # -- structure ----------------------------------------------------------------------------------------------
     aten.detach.default: Row(shape.alias, "view"),
     aten.alias.default: Row(shape.alias, "view"),
-    **{op: Row(shape.view_in_place(op), "view") for op in (
-        aten.transpose_.default, aten.squeeze_.default, aten.squeeze_.dim, aten.unsqueeze_.default, aten.t_.default,
-    )},
+    **{op: Row(shape.view(op), "view") for op in _VIEWS},
+    **{op: Row(shape.view_in_place(op), "view") for op in _VIEWS_IN_PLACE},
     **{op: Row(shape.each_component(op), "move") for op in _MOVES},
+    aten.constant_pad_nd.default: Row(shape.pad, "move"),
     aten.cat.default: Row(shape.cat, "move"),
     aten.stack.default: Row(shape.stack, "move"),
+    **{op: Row(shape.unsafe_split(op), "move") for op in (
+        aten.unsafe_split.Tensor, aten.unsafe_split_with_sizes.default,
+    )},
     aten.clone.default: Row(shape.clone, "move"),
     aten._to_copy.default: Row(shape.to_copy, "move"),
     aten.copy_.default: Row(shape.copy_, "move"),
@@ -62,10 +84,14 @@ OPS: dict[Any, Row | Refusal] = {
     aten.index_put.default: Row(shape.index_put, "move"),
     aten._index_put_impl_.default: Row(linear.in_place(shape.index_put), "move"),
     aten.index_put_.default: Row(linear.in_place(shape.index_put), "move"),
+    aten.index_add.default: Row(shape.index_add, "move"),
+    aten.index_add_.default: Row(linear.in_place(shape.index_add), "move"),
+    aten.scatter_add.default: Row(shape.scatter_add, "move"),
+    aten.scatter_add_.default: Row(linear.in_place(shape.scatter_add), "move"),
     aten.select_backward.default: Row(shape.select_backward, "move"),
     aten.slice_backward.default: Row(shape.slice_backward, "move"),
     # -- constants ----------------------------------------------------------------------------------------------
-    aten.ones_like.default: Row(shape.ones_like, "constant"),
+    aten.ones_like.default: Row(shape.filled(1), "constant"),
     aten.zeros_like.default: Row(shape.filled(0), "constant"),
     aten.empty_like.default: Row(shape.filled(0), "constant"),
     aten.full_like.default: Row(shape.filled(None), "constant"),
@@ -77,6 +103,9 @@ OPS: dict[Any, Row | Refusal] = {
     aten.fill_.Scalar: Row(shape.fill_, "constant"),
     aten.fill_.Tensor: Row(shape.fill_, "constant"),
     aten.zero_.default: Row(shape.zero_, "constant"),
+    aten.bernoulli_.float: Row(shape.bernoulli_, "constant"),
+    aten.isnan.default: Row(nonlinear.never, "constant"),
+    aten.isinf.default: Row(nonlinear.never, "constant"),
     # -- sums and scalings --------------------------------------------------------------------------------------
     aten.add.Tensor: Row(linear.add, "sum", units=1),
     aten.add.Scalar: Row(linear.add, "sum", units=1),
@@ -94,6 +123,7 @@ OPS: dict[Any, Row | Refusal] = {
     aten.sum.dim_IntList: Row(linear.sum_dims, "sum"),
     aten.mean.default: Row(linear.mean_all, "sum", units=1),
     aten.mean.dim: Row(linear.mean_dims, "sum", units=1),
+    aten.cumsum.default: Row(linear.cumsum, "sum"),
     # -- products -----------------------------------------------------------------------------------------------
     aten.mul.Tensor: Row(linear.mul, "product", units=1),
     aten.mul.Scalar: Row(linear.mul, "product", units=1),
@@ -103,12 +133,20 @@ OPS: dict[Any, Row | Refusal] = {
     aten.div.Scalar: Row(linear.div, "product", units=1),
     aten.div_.Tensor: Row(linear.in_place(linear.div), "product", units=1),
     aten.div_.Scalar: Row(linear.in_place(linear.div), "product", units=1),
+    aten.addcmul.default: Row(linear.addcmul, "product", units=2),
+    aten.addcmul_.default: Row(linear.in_place(linear.addcmul), "product", units=2),
+    aten.lerp.Scalar: Row(linear.lerp, "product", units=1),
+    aten.lerp_.Scalar: Row(linear.in_place(linear.lerp), "product", units=1),
     aten.pow.Tensor_Scalar: Row(linear.pow_scalar, "product", units=2),
+    aten.pow_.Scalar: Row(linear.in_place(linear.pow_scalar), "product", units=2),
+    aten.var.correction: Row(linear.variance, "product", units=3),
     aten.mm.default: Row(linear.mm, "product", units=1),
     aten.bmm.default: Row(linear.mm, "product", units=1),
     aten.mv.default: Row(linear.mv, "product", units=1),
     aten.dot.default: Row(linear.dot, "product", units=1),
-    aten.addmm.default: Row(linear.addmm, "product", units=1),
+    aten.addmm.default: Row(linear.plus_product(linear.mm), "product", units=2),
+    aten.addmv.default: Row(linear.plus_product(linear.mv), "product", units=2),
+    aten.baddbmm.default: Row(linear.plus_product(linear.mm), "product", units=2),
     # -- comparisons --------------------------------------------------------------------------------------------
     aten.lt.Scalar: Row(nonlinear.less, "comparison"),
     aten.lt.Tensor: Row(nonlinear.less, "comparison"),
@@ -125,27 +163,54 @@ OPS: dict[Any, Row | Refusal] = {
     aten.logical_not.default: Row(nonlinear.logical_not, "comparison"),
     aten.bitwise_not.default: Row(nonlinear.logical_not, "comparison"),
     aten.logical_and.default: Row(nonlinear.logical_and, "comparison"),
-    aten.bitwise_and.Tensor: Row(nonlinear.logical_and, "comparison"),
     aten.logical_or.default: Row(nonlinear.logical_or, "comparison"),
-    aten.bitwise_or.Tensor: Row(nonlinear.logical_or, "comparison"),
-    aten.all.default: Row(nonlinear.every, "comparison"),
-    aten.any.default: Row(nonlinear.some, "comparison"),
-    aten.where.self: Row(nonlinear.where, "comparison"),
-    aten.masked_fill.Scalar: Row(nonlinear.masked_fill, "comparison"),
-    aten.masked_fill.Tensor: Row(nonlinear.masked_fill, "comparison"),
+    aten.logical_xor.default: Row(nonlinear.logical_xor, "comparison"),
+    **{op: Row(nonlinear.bitwise(nonlinear.logical_and), "comparison") for op in (
+        aten.bitwise_and.Tensor, aten.bitwise_and.Scalar,
+    )},
+    **{op: Row(nonlinear.bitwise(nonlinear.logical_or), "comparison") for op in (
+        aten.bitwise_or.Tensor, aten.bitwise_or.Scalar,
+    )},
+    **{op: Row(nonlinear.bitwise(nonlinear.logical_xor), "comparison") for op in (
+        aten.bitwise_xor.Tensor, aten.bitwise_xor.Scalar,
+    )},
+    aten.bitwise_and_.Tensor: Row(linear.in_place(nonlinear.bitwise(nonlinear.logical_and)), "comparison"),
+    aten.bitwise_or_.Tensor: Row(linear.in_place(nonlinear.bitwise(nonlinear.logical_or)), "comparison"),
+    aten.bitwise_xor_.Tensor: Row(linear.in_place(nonlinear.bitwise(nonlinear.logical_xor)), "comparison"),
+    **{op: Row(nonlinear.every, "comparison") for op in (aten.all.default, aten.all.dim, aten.all.dims)},
+    **{op: Row(nonlinear.some, "comparison") for op in (aten.any.default, aten.any.dim, aten.any.dims)},
+    aten.where.self: Row(nonlinear.where, "comparison", units=1),
+    aten.masked_fill.Scalar: Row(nonlinear.masked_fill, "comparison", units=1),
+    aten.masked_fill.Tensor: Row(nonlinear.masked_fill, "comparison", units=1),
+    aten.masked_fill_.Scalar: Row(linear.in_place(nonlinear.masked_fill), "comparison", units=1),
+    aten.masked_fill_.Tensor: Row(linear.in_place(nonlinear.masked_fill), "comparison", units=1),
     aten.relu.default: Row(nonlinear.relu, "comparison"),
     aten.relu_.default: Row(nonlinear.relu_, "comparison"),
     aten.threshold_backward.default: Row(nonlinear.threshold_backward, "comparison"),
+    aten.threshold.default: Row(nonlinear.threshold, "comparison", units=1),
+    aten.threshold_.default: Row(linear.in_place(nonlinear.threshold), "comparison", units=1),
+    aten.leaky_relu.default: Row(nonlinear.leaky_relu, "comparison", units=1),
+    aten.leaky_relu_.default: Row(linear.in_place(nonlinear.leaky_relu), "comparison", units=1),
+    aten.leaky_relu_backward.default: Row(nonlinear.leaky_relu_backward, "comparison", units=1),
+    aten.hardtanh.default: Row(nonlinear.hardtanh, "comparison", units=1),
+    aten.hardtanh_.default: Row(linear.in_place(nonlinear.hardtanh), "comparison", units=1),
+    aten.hardtanh_backward.default: Row(nonlinear.hardtanh_backward, "comparison"),
     aten.abs.default: Row(nonlinear.absolute, "comparison"),
+    aten.abs_.default: Row(linear.in_place(nonlinear.absolute), "comparison"),
     aten.sgn.default: Row(nonlinear.sign, "comparison"),
     aten.sign.default: Row(nonlinear.sign, "comparison"),
-    aten.clamp.default: Row(nonlinear.clamp, "comparison"),
-    aten.maximum.default: Row(nonlinear.maximum, "comparison"),
-    aten.minimum.default: Row(nonlinear.minimum, "comparison"),
-    aten.isnan.default: Row(nonlinear.never, "comparison"),
-    aten.isinf.default: Row(nonlinear.never, "comparison"),
+    aten.clamp.default: Row(nonlinear.clamp, "comparison", units=1),
+    aten.clamp.Tensor: Row(nonlinear.clamp, "comparison", units=1),
+    aten.clamp_.default: Row(linear.in_place(nonlinear.clamp), "comparison", units=1),
+    aten.clamp_min.default: Row(nonlinear.maximum, "comparison", units=1),
+    aten.clamp_min_.default: Row(linear.in_place(nonlinear.maximum), "comparison", units=1),
+    aten.clamp_max.default: Row(nonlinear.minimum, "comparison", units=1),
+    aten.clamp_max_.default: Row(linear.in_place(nonlinear.minimum), "comparison", units=1),
+    aten.maximum.default: Row(nonlinear.maximum, "comparison", units=1),
+    aten.minimum.default: Row(nonlinear.minimum, "comparison", units=1),
     # -- curves and losses --------------------------------------------------------------------------------------
     aten.sigmoid.default: Row(nonlinear.sigmoid, "curve", units=3),
+    aten.sigmoid_.default: Row(linear.in_place(nonlinear.sigmoid), "curve", units=3),
     aten.sigmoid_backward.default: Row(nonlinear.sigmoid_backward, "curve", units=2),
     aten.softplus.default: Row(nonlinear.softplus, "curve", units=3),
     aten.mse_loss.default: Row(losses.mse_loss, "loss", units=2),
@@ -164,6 +229,7 @@ OPS: dict[Any, Row | Refusal] = {
     aten.unique_consecutive.default: Refusal(_SHAPE, "compare with the values you look for"),
     aten._unique2.default: Refusal(_SHAPE, "compare with the values you look for"),
     aten.bincount.default: Refusal(_SHAPE, "sum one-hot columns"),
-    aten.bernoulli_.float: Refusal("dropout has no row yet", "leave dropout out, or set its probability to 0"),
+    aten.view.dtype: Refusal("it would read shares as numbers of another format", "cast with x.to(dtype)"),
+    aten.set_.source_Tensor: Refusal("it would swap memory without the shares", "use x.copy_(y) or x.data = y"),
     aten.multinomial.default: Refusal(_VALUE, "sample at the party that may see the values"),
 }

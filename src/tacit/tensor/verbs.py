@@ -151,13 +151,13 @@ def _secret_module(ctx: Context, module: nn.Module, place: int) -> nn.Module:
     made: dict[int, Any] = {}  # tied weights stay tied
     with ctx.session.meter.measure("secret"):
         for child in module.modules():
-            for key, parameter in list(child.named_parameters(recurse=False)):
+            for key, parameter in list(child.named_parameters(recurse=False, remove_duplicate=False)):
                 if not isinstance(parameter, SecretTensor):
                     if id(parameter) not in made:
                         value = _share_known_shape(ctx, place, parameter.detach())
                         made[id(parameter)] = nn.Parameter(value, parameter.requires_grad)
                     setattr(child, key, made[id(parameter)])
-            for key, buffer in list(child.named_buffers(recurse=False)):
+            for key, buffer in list(child.named_buffers(recurse=False, remove_duplicate=False)):
                 if buffer.is_floating_point() and not isinstance(buffer, SecretTensor):
                     if id(buffer) not in made:
                         made[id(buffer)] = _share_known_shape(ctx, place, buffer)

@@ -166,8 +166,10 @@ def _masks(protocol: Sharing3, other: int, plan: Plan, words: int) -> list[Plane
     evaluator = other if protocol.place == HELPER else protocol.place
     purpose = "node-a-bits" if evaluator == FIRST else "node-b-bits"
     sizes = [sum(batch.opened * batch.count for batch in level) for level in plan.levels]
+    if not sizes:
+        return []
     drawn = protocol.session.randomness.narrow(other, purpose, (sum(sizes), words), WORD).view(np.int64)
-    return np.split(drawn, np.cumsum(sizes)[:-1]) if sizes else []
+    return np.split(drawn, np.cumsum(sizes)[:-1])
 
 
 def _bit_mask(protocol: Sharing3, other: int, words: int) -> Planes:
