@@ -15,15 +15,14 @@ from kit.parties import run_gates
 from tacit.protocols import Plain, Protocol, Replicated3, Shares
 from tacit.protocols.interface import Values
 from tacit.protocols.rounds import Steps
+from tacit.protocols.sharing3 import Sharing3
 from tacit.session.session import Session
 
 Result = TypeVar("Result")
 
 
-class Noting(Replicated3):
-    """replicated3 whose helper writes down the dither of every truncation, in order."""
-
-    name: ClassVar[str] = "replicated3"
+class Notes(Sharing3):
+    """Any protocol of this sharing whose helper writes down the dither of every truncation, in order."""
 
     def __init__(self, session: Session) -> None:
         super().__init__(session)
@@ -34,25 +33,34 @@ class Noting(Replicated3):
         return super()._truncate_deal(mask, shift, dealt=dealt)
 
 
-def both(program: Callable[[Protocol], Result], **options: object) -> tuple[list[Result], list[Result]]:
-    """(results under replicated3, results under plain with the same dithers), by place."""
+class Noting(Notes, Replicated3):
+    """replicated3, noting."""
+
+    name: ClassVar[str] = "replicated3"
+
+
+def both(
+    program: Callable[[Protocol], Result], kind: type[Sharing3] = Replicated3, **options: object
+) -> tuple[list[Result], list[Result]]:
+    """(results under replicated3 or `kind`, results under plain with the same dithers), by place."""
     noted: list[Values] = []
+    noting = type("Noting", (Notes, kind), {"name": kind.name})
 
     def watched(protocol: Protocol) -> Result:
         result = program(protocol)
         if protocol.session.place == 2:
-            assert isinstance(protocol, Noting)
+            assert isinstance(protocol, Notes)
             noted.extend(protocol.dithers)
         return result
 
-    shared = run_gates(watched, Noting, **options)
+    shared = run_gates(watched, noting, **options)
 
     def replayed(protocol: Protocol) -> Result:
         assert isinstance(protocol, Plain)
         rest = iter(noted)
         protocol.dither = lambda shape, shift: next(rest).reshape(shape)
         result = program(protocol)
-        assert next(rest, None) is None, "replicated3 truncated more often than plain"
+        assert next(rest, None) is None, "it truncated more often than plain"
         return result
 
     return shared, run_gates(replayed, "plain", **options)

@@ -18,7 +18,8 @@ from tacit.session.forkserver import Report
 from tacit.session.job import Job
 from tacit.session.launch import Children, Settings, progress_to, request, take_part
 
-PROTECTION = {"replicated3": "semi-honest; any two parties together can read everything"}
+_ANY_TWO = "semi-honest; any two parties together can read everything"
+PROTECTION = {"replicated3": _ANY_TWO, "masked": f"{_ANY_TWO}; the third party only deals, and receives results"}
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Protocols that a run between parties may use, with the number of parties. "plain" protects nothing and is for
 #: rehearsals only, so no job file can ask for it.
-PROTOCOLS = {"replicated3": 3}
+PROTOCOLS = {"replicated3": 3, "masked": 3}
 
 
 def add_commands(group: click.Group) -> None:

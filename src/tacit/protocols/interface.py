@@ -10,9 +10,9 @@ A protocol knows rings, not real numbers: it never sees fraction bits, only "dro
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -151,3 +151,10 @@ class Protocol(ABC):
     def select(self, bit: Bits, x: Shares) -> Shares:
         """x where the bit is 1, 0 elsewhere, exactly; the elements of `bit` are those of x in order."""
         return self.product(mul, self.from_bits(bit, tuple(x.shape[1:])), x)
+
+    def together(self, gates: Sequence[tuple[Any, ...]]) -> list[Any]:
+        """Results of independent gates, each given as its name and arguments; they share rounds where they can.
+
+        `[("truncate", x, 8), ("is_zero", y)]` gives what `[truncate(x, 8), is_zero(y)]` would.
+        """
+        return [getattr(self, name)(*arguments) for name, *arguments in gates]

@@ -35,6 +35,8 @@ from tacit.session.session import Session
 
 Result = TypeVar("Result")
 
+#: Protocols that run among exactly three.
+THREE_PARTIES = ("replicated3", "masked")
 #: Errors whose text says nothing about this party's data, so that the others may read it.
 _TELLABLE = (PeerFault, RefusedOp, RevealRefused)
 
@@ -266,7 +268,7 @@ def simulate(
 
     function    takes no arguments; closures and functions of a notebook are fine. tacit.party() says who it is.
     parties     how many, or their names.
-    protocol    "replicated3" needs three parties; "plain" takes any number and protects nothing.
+    protocol    "replicated3" and "masked" need three parties; "plain" takes any number and protects nothing.
     seed        public seed of initial weights and shuffles; agreed afresh when None.
     network     a simulated network (latency, bandwidth, faults); plain local sockets when None.
     on_line     called with (party, line) for each line of output; printed with the party's name when None.
@@ -274,8 +276,8 @@ def simulate(
     Raises the error of the party that failed first.
     """
     names = _names(parties)
-    if protocol == "replicated3" and len(names) != 3:
-        raise Misuse(f"replicated3 runs among three parties, not {len(names)}", hint='"plain" takes any number')
+    if protocol in THREE_PARTIES and len(names) != 3:
+        raise Misuse(f"{protocol} runs among three parties, not {len(names)}", hint='"plain" takes any number')
     settings = Settings(
         Terms(names, {"protocol": protocol, "frac_bits": frac_bits}, seed=seed), protocol, 64, frac_bits, deadline_s
     )

@@ -14,6 +14,10 @@ it deals costs bytes but no round.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+from tacit.protocols import rounds
 from tacit.protocols.interface import Bits, Shares, step
 from tacit.protocols.masked import words
 from tacit.protocols.masked.plan import equal_plan, less_plan
@@ -32,7 +36,7 @@ class Masked(Sharing3):
 
     @step(rounds=1, bits="3 * k")
     def product(self, kernel: Bilinear, x: Shares, y: Shares) -> Shares:
-        return self._run(words.product(self, kernel, x, y))
+        return self._run(self._product(kernel, x, y))
 
     @step(rounds="sign_rounds(width)", bits="sign_bits(width)")
     def is_negative(self, x: Shares, width: int | None = None) -> Bits:
@@ -44,17 +48,35 @@ class Masked(Sharing3):
 
     @step(rounds=1, bits="3 * planes")
     def and_(self, x: Bits, y: Bits) -> Bits:
-        return self._run(words.and_(self, x, y))
+        return self._run(self._and_(x, y))
 
     @step(rounds=1, bits="3 * k")
     def from_bits(self, x: Bits, shape: tuple[int, ...]) -> Shares:
-        return self._run(words.from_bits(self, x, shape))
+        return self._run(self._from_bits(x, shape))
 
     @step(rounds=1, bits="4 * k")
     def select(self, bit: Bits, x: Shares) -> Shares:
-        return self._run(words.select(self, bit, x))
+        return self._run(self._select(bit, x))
 
-    def _is_negative(self, x: Shares, width: int | None) -> Steps[Bits]:
+    def together(self, gates: Sequence[tuple[Any, ...]]) -> list[Any]:
+        steps = [getattr(self, f"_{name}")(*arguments) for name, *arguments in gates]
+        return self._run(rounds.abreast(self.session.randomness, steps))
+
+    # -- the gates as rounds, under the names that `together` looks for -------------------------------------------
+
+    def _product(self, kernel: Bilinear, x: Shares, y: Shares) -> Steps[Shares]:
+        return words.product(self, kernel, x, y)
+
+    def _and_(self, x: Bits, y: Bits) -> Steps[Bits]:
+        return words.and_(self, x, y)
+
+    def _from_bits(self, x: Bits, shape: tuple[int, ...]) -> Steps[Shares]:
+        return words.from_bits(self, x, shape)
+
+    def _select(self, bit: Bits, x: Shares) -> Steps[Shares]:
+        return words.select(self, bit, x)
+
+    def _is_negative(self, x: Shares, width: int | None = None) -> Steps[Bits]:
         # x = c - r: its top bit is that of c, plus that of r, plus the borrow [c < r] of the bits below.
         width = self.ring.bits if width is None else width
         known = planes.to_planes(flat_words(self._own_words(x)), width)
