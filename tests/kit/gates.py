@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
+import torch
 
 from kit.sharing import deal, deal_bits
 from tacit.protocols import Bits, Protocol, Replicated3, Shares
@@ -71,12 +72,13 @@ def rows(ring_bits: int) -> list[Row]:
         Row("invert", lambda p, i: p.invert(i.a)),
         Row("from_bits", lambda p, i: p.from_bits(i.a, i.shape)),
         Row("select", lambda p, i: p.select(i.a, i.x)),
+        Row("selected", lambda p, i: torch.cat(p.selected(i.a, i.x), dim=-1)),
     ]
 
 
 def every_gate_has_a_row() -> None:
     """The interface and this table name the same gates."""
-    abstract = set(Protocol.__abstractmethods__) | {"scale", "select"}
+    abstract = set(Protocol.__abstractmethods__) | {"scale", "select", "selected"}
     assert {row.gate for row in rows(64)} == abstract
 
 

@@ -3,7 +3,7 @@
 Domain   every representable x.
 Error    at most 2^-14 absolute at 16 fraction bits, half of it from the cubics and half from rounding; outside the
          outermost knots the curve is 0, 1 or x to one unit.
-Rounds   in replicated3: 10 for the segments, 1 for the window, 4 for the square and the cube, 2 for the sum.
+Rounds   for the segments 10 in replicated3 and 4 in masked; 1 for the window, 4 for square and cube, 2 for the sum.
 Not here exponentials, roots, reciprocals: they need normalisation and come with the fast gates.
 
 The tables are integers computed with exact fractions from 40-digit decimals, never with the machine's libm: two sites
@@ -80,7 +80,8 @@ def softplus(protocol: Protocol, x: Shares, frac_bits: int) -> Shares:
 def evaluate(protocol: Protocol, curve: Curve, x: Shares, frac_bits: int) -> Shares:
     """The curve at x, both with `frac_bits` fraction bits."""
     thresholds, base, steps = table(curve, frac_bits)
-    bits = at_least(protocol, x, thresholds)  # [components, segments, *shape], non-increasing along the segments
+    width = protocol.fixed.comparison_bits(frac_bits)
+    bits = at_least(protocol, x, thresholds, width)  # [components, segments, *shape], non-increasing along the segments
     # Powers are taken of x inside the window and of 0 outside, so that no square of a far value leaves the ring; the
     # straight tail on the right is x itself, exactly. Both cost one product together, and none of them a truncation.
     ends = torch.stack([bits[:, 0] - bits[:, -1], curve.right_slope * bits[:, -1]], dim=1)

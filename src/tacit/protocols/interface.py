@@ -152,6 +152,11 @@ class Protocol(ABC):
         """x where the bit is 1, 0 elsewhere, exactly; the elements of `bit` are those of x in order."""
         return self.product(mul, self.from_bits(bit, tuple(x.shape[1:])), x)
 
+    def selected(self, bit: Bits, x: Shares) -> tuple[Shares, Shares]:
+        """(from_bits(bit), select(bit, x)): a bit that is kept for later, and x where it is 1."""
+        kept = self.from_bits(bit, tuple(x.shape[1:]))
+        return kept, self.product(mul, kept, x)
+
     def together(self, gates: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Results of independent gates, each given as its name and arguments; they share rounds where they can.
 

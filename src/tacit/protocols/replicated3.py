@@ -96,6 +96,10 @@ class Replicated3(Sharing3):
     def select(self, bit: Bits, x: Shares) -> Shares:
         return super().select(bit, x)
 
+    @step(rounds=3, bits="6 * k")
+    def selected(self, bit: Bits, x: Shares) -> tuple[Shares, Shares]:
+        return super().selected(bit, x)
+
     def _words_of_helper(self, x: Shares) -> Values | None:
         """x_0 + x_2, which only the helper can add up."""
         return self.ring.wrap(flat_words(x[0] + x[1])) if self.place == HELPER else None

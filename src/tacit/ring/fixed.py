@@ -50,6 +50,14 @@ class FixedPoint:
         """The bound on |v| at encoding."""
         return float(2.0 ** (self.value_bits - self.frac_bits))
 
+    def comparison_bits(self, frac_bits: int) -> int:
+        """Bits that hold the difference of two values with `frac_bits` fraction bits: the width of a comparison.
+
+        Relies on the promise of the format, |v| < 2^value_bits units, which encoding enforces for inputs and a
+        rehearsal checks for everything else. Integers without that promise compare at the width of the ring.
+        """
+        return min(self.value_bits + max(frac_bits - self.frac_bits, 0) + 2, self.ring_bits)
+
     def encode(self, values: Numbers, *, frac_bits: int | None = None, what: str = "value") -> NDArray[np.int64]:
         """Ring elements nearest to `values`. Raises NotRepresentable, naming the index of the first bad entry.
 

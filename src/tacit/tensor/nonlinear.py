@@ -143,8 +143,13 @@ def where(condition: Tensor, x: Operand, y: Operand) -> SecretTensor:
 def relu(x: SecretTensor) -> SecretTensor:
     """max(x, 0). The bit [x > 0] stays with the result for the backward pass."""
     cell, context = x._cell, x._cell.context
-    positive = _is_positive(cell)
-    out = made(context, context.protocol.product(kernels.mul, positive, cell.shares), cell.frac_bits, x.dtype)
+    positive, protocol = cell.recall(POSITIVE), context.protocol
+    if positive is not None:
+        kept = protocol.product(kernels.mul, positive, cell.shares)
+    else:
+        positive, kept = compare.positive_part(protocol, cell.shares, _width(x))
+        cell.remember(POSITIVE, positive)
+    out = made(context, kept, cell.frac_bits, x.dtype)
     out._cell.remember(POSITIVE, positive)
     return out
 
@@ -255,13 +260,17 @@ def _ordered(x: Operand, y: Operand, *, strict: bool) -> SecretTensor:
     xc, yc = cell_of(x), cell_of(y)
     protocol = context.protocol
     if xc is not None and yc is not None:
-        bits = compare.is_negative(protocol, difference(xc, yc) if strict else difference(yc, xc))
+        width = max(_width(x), _width(y))
+        bits = compare.is_negative(protocol, difference(xc, yc) if strict else difference(yc, xc), width)
         return made(context, bits if strict else compare.inverted(protocol, bits), 0, torch.bool)
     if xc is not None:
         # X < c is X < ceil(c), and X <= c is X < floor(c) + 1, for whole X.
         limit = 2 ** context.fixed.product_bits
         bound = np.clip(_units(context, y, xc.frac_bits, np.ceil if strict else np.floor), -limit, limit) + (not strict)
-        return made(context, compare.is_negative(protocol, protocol.add_public(xc.shares, -bound)), 0, torch.bool)
+        # Whether the bound is a value of the format is public, and so is the width that follows from it.
+        width = _width(x) if np.abs(bound).max(initial=0) < 2 ** (_width(x) - 2) else context.fixed.ring_bits
+        below = compare.is_negative(protocol, protocol.add_public(xc.shares, -bound), width)
+        return made(context, below, 0, torch.bool)
     assert yc is not None
     # c < Y is not Y <= c, and c <= Y is not Y < c.
     return logical_not(_ordered(y, x, strict=not strict))
@@ -292,11 +301,21 @@ def _exact_type(number: Number) -> torch.dtype:
     return torch.float64 if isinstance(number, float) else torch.int64
 
 
-def _is_positive(cell: Cell) -> Shares:
+def _width(x: Any) -> int:
+    """Bits of a difference of two such values; all of the ring for integers, which may be identifiers of 63 bits."""
+    return _width_of(x._cell, x.dtype)
+
+
+def _width_of(cell: Cell, dtype: torch.dtype) -> int:
+    fixed = cell.context.fixed
+    return fixed.comparison_bits(cell.frac_bits) if dtype.is_floating_point else fixed.ring_bits
+
+
+def _is_positive(cell: Cell, dtype: torch.dtype) -> Shares:
     """[x > 0], compared once per value."""
     known = cell.recall(POSITIVE)
     if known is None:
-        known = compare.is_negative(cell.context.protocol, -cell.shares)
+        known = compare.is_negative(cell.context.protocol, -cell.shares, _width_of(cell, dtype))
         cell.remember(POSITIVE, known)
     return known
 
@@ -304,7 +323,7 @@ def _is_positive(cell: Cell) -> Shares:
 def _above(x: SecretTensor, threshold: Number) -> SecretTensor:
     """[x > threshold] as whole numbers."""
     if threshold == 0:
-        return made(x._cell.context, _is_positive(x._cell), 0, torch.int64)
+        return made(x._cell.context, _is_positive(x._cell, x.dtype), 0, torch.int64)
     return made(x._cell.context, greater(x, threshold)._cell.shares, 0, torch.int64)
 
 

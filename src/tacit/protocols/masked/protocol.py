@@ -58,6 +58,11 @@ class Masked(Sharing3):
     def select(self, bit: Bits, x: Shares) -> Shares:
         return self._run(self._select(bit, x))
 
+    @step(rounds=1, bits="7 * k")
+    def selected(self, bit: Bits, x: Shares) -> tuple[Shares, Shares]:
+        kept, chosen = self.together([("from_bits", bit, tuple(x.shape[1:])), ("select", bit, x)])
+        return kept, chosen
+
     def together(self, gates: Sequence[tuple[Any, ...]]) -> list[Any]:
         steps = [getattr(self, f"_{name}")(*arguments) for name, *arguments in gates]
         return self._run(rounds.abreast(self.session.randomness, steps))
