@@ -11,6 +11,7 @@ Not here products and comparisons: replicated3 by the book, masked by evaluators
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -28,6 +29,7 @@ from tacit.session.session import Expected, Message, Session
 T = TypeVar("T")
 FIRST, SECOND, HELPER = 0, 1, 2  # the two evaluators and the helper
 WORD = np.dtype("<i8")
+_TOP_LAST = sys.byteorder == "little"  # where in a word its highest bits lie
 #: Component j of an input that the owner masks, and component j that then carries the masked value.
 _INPUT = {FIRST: (0, 1), SECOND: (2, 1), HELPER: (2, 0)}
 
@@ -113,18 +115,19 @@ class Sharing3(Protocol):
         Five kernels instead of six, and the truncation rides on the same messages.
         """
         local = self.local_terms(kernel, x, y)
-        flat = flat_words(local)
+        flat = flat_words(local)  # ours alone: a product is never a view of its factors
         if self.place == HELPER:
-            pads = self.pad(FIRST, "pad-a", flat.shape) + self.pad(SECOND, "pad-b", flat.shape)
-            out = yield from self._truncate_deal(self.ring.wrap(pads - flat), shift, dealt=False)
+            np.subtract(self.pad(FIRST, "pad-a", flat.shape), flat, out=flat)
+            flat += self.pad(SECOND, "pad-b", flat.shape)
+            out = yield from self._truncate_deal(self.ring.wrap(flat), shift, dealt=False)
         else:
-            blinded = self.ring.wrap(flat + self.pad(HELPER, "pad-a" if self.place == FIRST else "pad-b", flat.shape))
+            flat += self.pad(HELPER, "pad-a" if self.place == FIRST else "pad-b", flat.shape)
             receive: dict[int, list[Expected]] = {self.peer: [(flat.shape, self.ring.wire_dtype)]}
             if self.place == SECOND:
                 receive[HELPER] = self._dealt_shapes(flat.shape, shift)
-            arrived = yield Round("truncate", {self.peer: [self.ring.to_wire(blinded)]}, receive)
-            masked = blinded + self.ring.from_wire(arrived[self.peer][0])
-            out = yield from self._truncate_wire(masked, arrived.get(HELPER), shift)
+            arrived = yield Round("truncate", {self.peer: [self.ring.to_wire(flat)]}, receive)
+            flat += self.ring.from_wire(arrived[self.peer][0])
+            out = yield from self._truncate_wire(flat, arrived.get(HELPER), shift)
         return out.reshape(2, *local.shape)
 
     def local_terms(self, kernel: Bilinear, x: Shares, y: Shares) -> torch.Tensor:
@@ -132,8 +135,8 @@ class Sharing3(Protocol):
         if self.place == FIRST:
             return kernel(x[0] + x[1], y[0] + y[1])
         if self.place == SECOND:
-            return kernel(x[1], y[0] + y[1]) + kernel(x[0], y[1])
-        return kernel(x[1], y[0]) + kernel(x[0], y[1])  # row 0 is component 2, row 1 is component 0
+            return kernel(x[1], y[0] + y[1]).add_(kernel(x[0], y[1]))
+        return kernel(x[1], y[0]).add_(kernel(x[0], y[1]))  # row 0 is component 2, row 1 is component 0
 
     def _truncate(self, x: Shares, shift: int) -> Steps[Shares]:
         if self.place == HELPER:
@@ -151,14 +154,19 @@ class Sharing3(Protocol):
     def _truncate_deal(self, mask: Values, shift: int, *, dealt: bool) -> Steps[Shares]:
         """Helper: deal r >> shift and [r >= 0], additively, one half of each from the key shared with evaluator 0."""
         narrow = carrier(shift)
-        first = self.pad(FIRST, "shifted", mask.shape)
-        second = self.ring.wrap(-(mask >> shift) - first)
+        out = np.empty((2, *mask.shape), dtype=np.int64)
+        other, first = out
+        np.right_shift(mask, shift, out=other)
+        np.copyto(first, self.pad(FIRST, "shifted", mask.shape))
+        other += first
+        np.negative(other, out=other)
+        self._settle(other)
         top = (mask >= 0).astype(narrow) - self._narrow(FIRST, "top", mask.shape, narrow)
-        yield Round("truncate", {SECOND: [self.ring.to_wire(second), top]}, dealt=dealt)
+        yield Round("truncate", {SECOND: [self.ring.to_wire(other), top]}, dealt=dealt)
         yield Round("wrap")
-        qa = self._narrow(FIRST, "wrap-a", mask.shape, narrow)
-        qb = self._narrow(SECOND, "wrap-b", mask.shape, narrow)
-        return stack(self._with_wrap(second, qb, shift), self._with_wrap(first, qa, shift))
+        self._add_wrap(first, self._narrow(FIRST, "wrap-a", mask.shape, narrow), shift)
+        self._add_wrap(other, self._narrow(SECOND, "wrap-b", mask.shape, narrow), shift)
+        return torch.as_tensor(out)
 
     def _truncate_wire(
         self, masked: Values, dealt: Sequence[NDArray[np.signedinteger]] | None, shift: int
@@ -168,24 +176,42 @@ class Sharing3(Protocol):
         Right for -2^(k-2) <= z <= 2^(k-2) - 2^shift: then z + 2^(k-2) lies in [0, 2^(k-1)) and overflows at most once.
         """
         offset = 1 << self.fixed.product_bits
-        c = self.ring.wrap(masked + offset)
+        c = masked + offset
+        self._settle(c)
         narrow = carrier(shift)
+        out = np.empty((2, *c.shape), dtype=np.int64)
+        outer, middle = out if self.place == FIRST else out[::-1]
         if dealt is None:
-            own = self.pad(HELPER, "shifted", c.shape)
+            np.copyto(outer, self.pad(HELPER, "shifted", c.shape))
             top = self._narrow(HELPER, "top", c.shape, narrow)
         else:
-            own, top = self.ring.from_wire(dealt[0]), dealt[1]
+            np.copyto(outer, dealt[0])
+            top = dealt[1]
         # The sign word of c is 0 or all ones, so it keeps `top` exactly where c is negative.
-        wrapped = top & (c >> 63).astype(narrow)
+        wrapped = (c >> 63).astype(narrow)
+        wrapped &= top
         pad = self._narrow(HELPER, "wrap-a" if self.place == FIRST else "wrap-b", c.shape, narrow)
-        sent = wrapped - pad
-        arrived = yield Round("wrap", {self.peer: [sent]}, {self.peer: [(c.shape, narrow)]})
-        middle = self._with_wrap((c >> shift) - (offset >> shift), sent + arrived[self.peer][0], shift)
-        return self.held(self._with_wrap(own, pad, shift), middle)
+        wrapped -= pad
+        arrived = yield Round("wrap", {self.peer: [wrapped]}, {self.peer: [(c.shape, narrow)]})
+        np.right_shift(c, shift, out=middle)
+        middle -= offset >> shift
+        self._add_wrap(middle, wrapped + arrived[self.peer][0], shift)
+        self._add_wrap(outer, pad, shift)
+        return torch.as_tensor(out)
 
-    def _with_wrap(self, words: Values, wrap: NDArray[np.signedinteger], shift: int) -> Values:
-        # Bits of the carrier above `shift` fall off the top of the ring: the words need no masking.
-        return self.ring.wrap(words + (wrap.astype(np.int64) << (self.ring.bits - shift)))
+    def _add_wrap(self, words: Values, wrap: NDArray[np.signedinteger], shift: int) -> None:
+        """words += wrap * 2^(k - shift), in place. Bits of the carrier above `shift` fall off the top of the ring."""
+        if _TOP_LAST and self.ring.bits == 64 and shift == 8 * wrap.itemsize:
+            lanes = 8 // wrap.itemsize
+            words.view(wrap.dtype)[lanes - 1 :: lanes] += wrap  # the top of each word; the rest stays as it is
+            return
+        words += wrap.astype(np.int64) << (self.ring.bits - shift)
+        self._settle(words)
+
+    def _settle(self, words: Values) -> None:
+        """Wrap in place."""
+        if self.ring.bits != 64:
+            np.copyto(words, self.ring.wrap(words))
 
     # -- bits ----------------------------------------------------------------------------------------------------
 

@@ -54,3 +54,10 @@ def pack(bits: NDArray[np.integer] | NDArray[np.bool_]) -> Planes:
 def unpack(plane: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     """The first `count` bits of a plane [W] as zeros and ones, int64."""
     return ((plane[None, :] >> _SHIFTS) & 1).reshape(-1)[:count]
+
+
+def unpack_signs(plane: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """The first `count` bits of a plane [W] as 0 and -1: masks for whole words."""
+    signs = plane[None, :] << (63 - _SHIFTS)
+    signs >>= 63
+    return signs.reshape(-1)[:count]

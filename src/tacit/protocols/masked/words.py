@@ -21,23 +21,25 @@ def product(protocol: Sharing3, kernel: Bilinear, x: Shares, y: Shares) -> Steps
     """kernel(x, y): the evaluators open their terms to each other under pads, the helper deals the rest."""
     ring = protocol.ring
     local = protocol.local_terms(kernel, x, y)
-    flat = flat_words(local)
+    flat = flat_words(local)  # ours alone: a product is never a view of its factors
     if protocol.place == HELPER:
         outer = protocol.pad(FIRST, "product-outer", flat.shape)
-        pads = protocol.pad(FIRST, "product-a", flat.shape) + protocol.pad(SECOND, "product-b", flat.shape)
-        other = ring.wrap(flat - pads - outer)
+        flat -= outer
+        flat -= protocol.pad(FIRST, "product-a", flat.shape)
+        flat -= protocol.pad(SECOND, "product-b", flat.shape)
+        other = ring.wrap(flat)
         yield Round("product", {SECOND: [ring.to_wire(other)]})
         return stack(other, outer, local.shape)
     first = protocol.place == FIRST
-    blinded = ring.wrap(flat + protocol.pad(HELPER, "product-a" if first else "product-b", flat.shape))
+    flat += protocol.pad(HELPER, "product-a" if first else "product-b", flat.shape)
     word = (flat.shape, ring.wire_dtype)
     expected: dict[int, list[Expected]] = {protocol.peer: [word]}
     if not first:
         expected[HELPER] = [word]
-    arrived = yield Round("product", {protocol.peer: [ring.to_wire(blinded)]}, expected)
-    middle = ring.wrap(blinded + ring.from_wire(arrived[protocol.peer][0]))
+    arrived = yield Round("product", {protocol.peer: [ring.to_wire(flat)]}, expected)
+    flat += ring.from_wire(arrived[protocol.peer][0])
     rest = protocol.pad(HELPER, "product-outer", flat.shape) if first else ring.from_wire(arrived[HELPER][0])
-    return protocol.held(rest, middle).reshape(2, *local.shape)
+    return protocol.held(rest, ring.wrap(flat)).reshape(2, *local.shape)
 
 
 def and_(protocol: Sharing3, x: Bits, y: Bits) -> Steps[Bits]:
@@ -67,32 +69,43 @@ def from_bits(protocol: Sharing3, x: Bits, shape: tuple[int, ...]) -> Steps[Shar
     """A plane of bits as words 0 and 1."""
     if protocol.place == HELPER:
         mu = planes.unpack(x.planes[0, 0] ^ x.planes[1, 0], x.count)
-        yield from _deal(protocol, [mu], "bit-words")
+        yield from _deal(protocol, mu[None], "bit-words")
         out = yield from reshare(protocol, None, (x.count,))
     else:
         (mu,) = yield from _dealt(protocol, 1, (x.count,), "bit-words")
-        delta = _sign_words(x, protocol)
+        delta = planes.unpack_signs(x.planes[1 - protocol.place, 0], x.count)
         # delta is 0 or -1: mu or 1 - mu, as (mu ^ delta) - delta is mu or -mu.
-        part = (mu ^ delta) - delta
-        out = yield from reshare(protocol, part - delta if protocol.place == FIRST else part, (x.count,))
+        part = mu ^ delta
+        part -= delta
+        if protocol.place == FIRST:
+            part -= delta
+        out = yield from reshare(protocol, part, (x.count,))
     return out.reshape(2, *shape)
 
 
 def select(protocol: Sharing3, bit: Bits, x: Shares) -> Steps[Shares]:
-    """x where the bit is 1, else 0, exactly. With x = c - r the helper deals mu and mu r."""
+    """x where the bit is 1, else 0, exactly. With x = c - r the helper deals -mu and -mu r."""
     flat = (bit.count,)
     if protocol.place == HELPER:
-        mu = -planes.unpack(bit.planes[0, 0] ^ bit.planes[1, 0], bit.count)
-        r = -flat_words(x[0] + x[1])
-        yield from _deal(protocol, [-mu, mu & r], "select-words")
+        dealt = np.empty((2, bit.count), dtype=np.int64)
+        np.copyto(dealt[0], planes.unpack_signs(bit.planes[0, 0] ^ bit.planes[1, 0], bit.count))
+        np.bitwise_and(flat_words(x[0] + x[1]), dealt[0], out=dealt[1])
+        yield from _deal(protocol, dealt, "select-words")
         out = yield from reshare(protocol, None, flat)
     else:
-        mu, masked = yield from _dealt(protocol, 2, flat, "select-words")
+        minus_mu, masked = yield from _dealt(protocol, 2, flat, "select-words")
         c, outer = flat_words(x[1 - protocol.place]), flat_words(x[protocol.place])
-        times = c * mu - masked  # this party's part of mu x
-        whole = c + outer if protocol.place == FIRST else outer  # and of x
-        delta = _sign_words(bit, protocol)
-        out = yield from reshare(protocol, (whole & delta) + ((times ^ delta) - delta), flat)
+        delta = planes.unpack_signs(bit.planes[1 - protocol.place, 0], bit.count)
+        # This party's part of mu x is -(c (-mu) + mu r); where delta is 1, the part of x - mu x is wanted instead.
+        part = c * minus_mu
+        part -= masked
+        flip = ~delta
+        part ^= flip
+        part -= flip
+        part += outer & delta
+        if protocol.place == FIRST:
+            part += c & delta
+        out = yield from reshare(protocol, part, flat)
     return out.reshape(x.shape)
 
 
@@ -111,12 +124,13 @@ def reshare(protocol: Sharing3, part: Values | None, shape: tuple[int, ...]) -> 
     return protocol.held(outer, ring.wrap(sent + ring.from_wire(arrived[protocol.peer][0])))
 
 
-def _deal(protocol: Sharing3, values: list[Values], purpose: str) -> Steps[None]:
-    """Helper: share words additively between the evaluators; the first one's half is drawn, not sent."""
-    ring = protocol.ring
-    whole = np.stack(values)
-    half = ring.wrap(whole - protocol.pad(FIRST, purpose, whole.shape))
-    yield Round("deal", {SECOND: [ring.to_wire(half)]}, dealt=True)
+def _deal(protocol: Sharing3, values: Values, purpose: str) -> Steps[None]:
+    """Helper: share words [words, elements] additively between the evaluators; the first one draws its half.
+
+    Overwrites `values`.
+    """
+    values -= protocol.pad(FIRST, purpose, values.shape)
+    yield Round("deal", {SECOND: [protocol.ring.to_wire(protocol.ring.wrap(values))]}, dealt=True)
 
 
 def _dealt(protocol: Sharing3, count: int, shape: tuple[int, ...], purpose: str) -> Steps[NDArray[np.int64]]:
@@ -128,8 +142,3 @@ def _dealt(protocol: Sharing3, count: int, shape: tuple[int, ...], purpose: str)
         return protocol.pad(HELPER, purpose, whole)
     arrived: Arrived = yield Round("deal", {}, {HELPER: [(whole, ring.wire_dtype)]}, dealt=True)
     return ring.from_wire(arrived[HELPER][0])
-
-
-def _sign_words(bit: Bits, protocol: Sharing3) -> Values:
-    """Evaluators: delta as words 0 and -1."""
-    return -planes.unpack(bit.planes[1 - protocol.place, 0], bit.count)
