@@ -12,9 +12,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader
 
-from data import read, split
+from data import EPOCH_ROWS, read, split
 from report import accuracy, auc
 from tacit.errors import DataError
 
@@ -25,20 +25,23 @@ def fit(model: nn.Module, x: Tensor, y: Tensor, epochs: int, lr: float) -> dict[
     train, test = split(len(x))
     loss_of = nn.BCEWithLogitsLoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
-    batches = DataLoader(TensorDataset(x[train], y[train]), batch_size=128, shuffle=True, drop_last=True)
+    # Row numbers instead of rows: the same draws as in train.py, without slicing one customer at a time.
+    batches = DataLoader(train.tolist(), batch_size=128, shuffle=True, drop_last=True)
+    some = test[:EPOCH_ROWS]
     losses, aucs = [], []
     for _ in range(epochs):
-        for features, fraud in batches:
+        for rows in batches:
             optimizer.zero_grad()
-            loss = loss_of(model(features), fraud)
+            loss = loss_of(model(x[rows]), y[rows])
             loss.backward()
             optimizer.step()
         with torch.no_grad():
-            scores = model(x[test])
+            aucs.append(auc(model(x[some]), y[some]))
         losses.append(loss.item())
-        aucs.append(auc(scores, y[test]))
-    quality = {"auc": aucs, "accuracy": accuracy(scores, y[test]), "scores": scores.flatten().tolist()}
-    return {"loss": losses, **quality, "state": model.state_dict()}
+    with torch.no_grad():
+        scores = model(x[test])
+    quality = {"auc": auc(scores, y[test]), "accuracy": accuracy(scores, y[test]), "scores": scores.flatten().tolist()}
+    return {"loss": losses, "epoch_auc": aucs, **quality, "state": model.state_dict()}
 
 
 def train(x: Tensor, y: Tensor, seed: int) -> Results:
@@ -72,4 +75,4 @@ if __name__ == "__main__":
     dtype = torch.float64 if options.float64 else torch.float32
     for who, models in baselines(options.alice_csv, options.bob_csv, options.seed, dtype).items():
         for name, result in models.items():
-            print(f"{who:8}{name:9}accuracy {result['accuracy']:.4f}  AUC {result['auc'][-1]:.4f}")
+            print(f"{who:8}{name:9}accuracy {result['accuracy']:.4f}  AUC {result['auc']:.4f}")

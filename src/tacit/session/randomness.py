@@ -10,12 +10,14 @@ come from the same pair.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tacit.crypto.primitives import Stream, derive
+from tacit.errors import Misuse
 from tacit.ring.words import Ring
 
 Words = NDArray[np.int64]
@@ -28,6 +30,7 @@ class Randomness:
         self._pair_keys = dict(pair_keys)
         self._session_id = session_id
         self._streams: dict[tuple[int, str], Stream] = {}
+        self._process = os.getpid()
 
     def __repr__(self) -> str:
         return f"Randomness(peers={sorted(self._pair_keys)}, streams={len(self._streams)})"
@@ -45,6 +48,11 @@ class Randomness:
     def _draw(
         self, peer: int, purpose: str, shape: tuple[int, ...], dtype: np.dtype[np.signedinteger]
     ) -> NDArray[np.signedinteger]:
+        if os.getpid() != self._process:
+            raise Misuse(
+                "a process forked from a party asked for its random words: they would be used twice",
+                hint="compute on secret tensors in the party itself; a DataLoader over them needs num_workers=0",
+            )
         stream = self._streams.get((peer, purpose))
         if stream is None:
             stream = self._streams[peer, purpose] = self._open(peer, purpose)
