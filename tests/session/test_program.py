@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.machinery
 import os
 import py_compile
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
 
-from tacit.errors import DataError, StorageTrouble
+import tacit
+from tacit.errors import DataError, JobError, Misuse, StorageTrouble
 from tacit.session.program import program_files
 
 
@@ -185,3 +188,39 @@ def test_a_file_that_changed_after_it_was_read_is_not_run(tmp_path: Path) -> Non
     done = _run(tmp_path)
     assert "changed after the program was read" in done.stderr
     assert done.stdout == ""
+
+
+def load(script: Path, name: str, meanwhile: Callable[[], object] = lambda: None) -> object:
+    """`x` of a module that a process of its own imports as the program would."""
+
+    def program() -> object:
+        files = program_files(script)
+        meanwhile()
+        OnlyTheProgram(script, files).install()
+        sys.path.insert(0, str(script.parent))
+        return importlib.import_module(name).x
+
+    return tacit.simulate(program, parties=1, protocol="plain")[0]
+
+
+def test_a_file_inside_a_package_of_the_folder_is_watched_too(tmp_path: Path) -> None:
+    files = {"train.py": "import p", "p/__init__.py": "x = 1", "p/hidden.py": "x = 1", "q/hidden.py": "x = 1"}
+    script = lay(tmp_path, files)
+    assert load(script, "p") == 1
+    for name in ("p.hidden", "q.hidden"):
+        with pytest.raises(JobError, match=name) as caught:
+            load(script, name)
+        assert caught.value.hint
+
+
+def test_a_script_that_changed_since_it_was_read_is_refused(tmp_path: Path) -> None:
+    script = lay(tmp_path, {"train.py": "import data", "data.py": "x = 1"})
+    with pytest.raises(Misuse, match=r"train\.py changed"):
+        load(script, "data", meanwhile=lambda: lay(tmp_path, {"train.py": "import data "}))
+
+
+def test_a_compiled_module_does_not_take_the_place_of_a_source(tmp_path: Path) -> None:
+    script = lay(tmp_path, {"train.py": "import data", "data.py": "x = 1"})
+    lay(tmp_path, {f"data{importlib.machinery.EXTENSION_SUFFIXES[0]}": b"\x7fELF"})
+    with pytest.raises(JobError, match="data"):
+        load(script, "data")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+
 from kit.parties import make_sessions
 from kit.seeds import rng as rng
-
 from tacit.session import current
 from tacit.session.party import Party
 from tacit.session.session import Session

@@ -177,7 +177,9 @@ for parts in (
 ):
     add(aten.cat.default, *parts, call=on_list())
 add(aten.cat.default, real(2, 3), real(2, 1), call=on_list(-1))
-for parts in ((real(2, 3), real(2, 3)), (real(), real().public, real()), (whole(2), real(2).public), (real(0), real(0))):
+for parts in (
+    (real(2, 3), real(2, 3)), (real(), real().public, real()), (whole(2), real(2).public), (real(0), real(0)),
+):
     add(aten.stack.default, *parts, call=on_list())
     add(aten.stack.default, *parts, call=on_list(-1), title="-1 ")
 add(aten.unsafe_split.Tensor, real(5, 2), call=given(2))
@@ -206,11 +208,10 @@ for entries in (([0, 1, 1],), (None, [2, 0]), ([[0, 1]], [[2, -1]]), ([],)):
 mask = torch.tensor([[True, False, True], [False, False, True]])
 add(aten.index.Tensor, real(2, 3), call=given([mask]))
 add(aten.index.Tensor, flags(2, 3), call=given([mask]))
-for op in (aten.index_put_.default, aten._index_put_impl_.default):
-    for value in (real(), real().public, real(2)):
-        add(op, real(2, 3), value, call=lambda op, x, v: in_place(v)(op, x, [None, torch.tensor([0, 2])]), backward=False)
-add(aten.index_put_.default, real(2, 3), real(2),
-    call=lambda op, x, v: (c := x.clone(), op(c, [None, torch.tensor([0, 2])], v))[0])
+columns = [None, torch.tensor([0, 2])]
+for value in (real(), real().public, real(2)):
+    for op, backward in ((aten.index_put_.default, True), (aten._index_put_impl_.default, False)):
+        add(op, real(2, 3), value, call=lambda op, x, v: op(x.clone(), columns, v), backward=backward)
 for x, source in ((real(3, 2), real(2, 2)), (real(3, 2), real(2, 2).public)):
     add(aten.index_add.default, x, source, index(2), call=lambda op, x, s, i: op(x, 0, i, s))
     add(aten.index_add_.default, x, source, index(2), call=lambda op, x, s, i: op(x.clone(), 0, i, s))
@@ -316,17 +317,20 @@ for op, *shapes in (
 ):
     for sides in _SIDES:
         for layout in ("plain", "turned"):
-            add(op, *(Operand(s, "real", side, layout if min(s) else "plain") for s, side in zip(shapes, sides, strict=True)))
+            pairs = zip(shapes, sides, strict=True)
+            add(op, *(Operand(shape, "real", side, layout if min(shape) else "plain") for shape, side in pairs))
 for op, *shapes in (
     (aten.addmm.default, (4,), (2, 3), (3, 4)), (aten.addmm.default, (2, 1), (2, 3), (3, 4)),
     (aten.addmv.default, (2,), (2, 3), (3,)), (aten.baddbmm.default, (2, 1, 4), (2, 2, 3), (2, 3, 4)),
 ):
-    for kinds in ((True, True, True), (True, False, False), (False, True, False), (False, False, True), (True, True, False)):
-        add(op, *(Operand(s, "real", side) for s, side in zip(shapes, kinds, strict=True)))
+    for sides in ("sss", "spp", "psp", "pps", "ssp"):
+        add(op, *(Operand(shape, "real", side == "s") for shape, side in zip(shapes, sides, strict=True)))
     add(op, *(Operand(s) for s in shapes), call=given(beta=0.5, alpha=2), extra_units=2)
     add(op, *(Operand(s) for s in shapes), call=given(beta=0), title="beta=0 ")
-for x, y, z in ((real(2, 3), real(3), real(2, 1)), (real(3), real(3).public, real(3)), (real(3), real(3), real().public),
-                (real(3).public, real(3), real(3)), (real(3), real(3).public, real(3).public)):
+for x, y, z in (
+    (real(2, 3), real(3), real(2, 1)), (real(3), real(3).public, real(3)), (real(3), real(3), real().public),
+    (real(3).public, real(3), real(3)), (real(3), real(3).public, real(3).public),
+):
     add(aten.addcmul.default, x, y, z)
     add(aten.addcmul.default, x, y, z, call=given(value=-0.5), title="value ")
 written(aten.addcmul_.default, others=((real(3), real(3)), (real(3), real(3).public)))
@@ -335,7 +339,9 @@ for x, y in ((real(2, 3), real(3)), (real(2, 3), real(3).public), (real(3).publi
     add(aten.lerp.Scalar, x, y, call=given(0.9), title="0.9 ", extra_units=1)
 add(aten.lerp_.Scalar, real(2, 3), real(3), call=in_place(0.5))
 add(aten.lerp_.Scalar, real(3, 3), real(3), call=through_a_view(0.5))
-for args, options in (((), {}), (([0],), {"correction": 0}), (([-1],), {"keepdim": True}), ((None,), {"correction": 2})):
+for args, options in (
+    ((), {}), (([0],), {"correction": 0}), (([-1],), {"keepdim": True}), ((None,), {"correction": 2}),
+):
     add(aten.var.correction, real(4, 3), call=given(*args, **options), title=f"{args} {options} ", extra_units=2)
 
 # -- comparisons -----------------------------------------------------------------------------------------------------

@@ -25,10 +25,10 @@ def secret(value: Any) -> Tensor:
 
 SHOWING: dict[str, Callable[[Tensor], object]] = {
     "item": lambda x: x[0].item(), "bool": lambda x: bool(x[0]), "if": lambda x: 1 if x[0] > 0 else 2,
-    "int": lambda x: int(x[0]), "float": lambda x: float(x[0]), "index": lambda x: [1, 2, 3][x[0]],
-    "range": lambda x: range(x[0].long()), "in": lambda x: 3.0 in x, "tolist": lambda x: x.tolist(),
+    "int": lambda x: int(x[0]), "float": lambda x: float(x[0]), "index": lambda x: [1, 2, 3][secret(1)],
+    "range": lambda x: range(secret(2)), "in": lambda x: 3.0 in x, "tolist": lambda x: x.tolist(),
     "numpy": lambda x: x.numpy(), "asarray": np.asarray, "array times": lambda x: x * np.ones(3),
-    "format": lambda x: f"{x[0]:.3f}", "percent": lambda x: "%f" % x[0],
+    "format": lambda x: f"{x[0]:.3f}", "percent": lambda x: "%f" % x[0],  # noqa: UP031
     "equal": lambda x: torch.equal(x, x), "allclose": lambda x: torch.allclose(x, x),
     "nonzero": lambda x: x.nonzero(), "mask": lambda x: x[x > 0], "masked_select": lambda x: x.masked_select(x > 0),
     "unique": lambda x: x.unique(), "secret index": lambda x: x[secret([0, 1])],
@@ -110,14 +110,14 @@ def test_an_operator_without_a_row_names_itself_its_module_and_the_nearest_rows(
 
 
 def test_the_module_path_starts_at_the_outermost_module() -> None:
-    with pytest.raises(RefusedOp, match=r"aten\..* in body\.1 \(Softsign\)"):
+    with pytest.raises(RefusedOp, match=r"aten\.div\.Tensor in body\.1 \(Softsign\): cannot divide by a secret"):
         tacit.secret(Outer())(secret([[1.0, 2.0]]))
 
 
 def test_nothing_without_a_row_falls_through_to_plain_text() -> None:
     x = secret([1.0, 2.0])
-    for attempt in (torch.exp, torch.sort, torch.fft.fft, torch.linalg.vector_norm, torch.erf, torch.argmax, torch.floor,
-                    torch._neg_view, lambda x: torch.histc(x), lambda x: torch.complex(x, x), lambda x: x // 2):
+    for attempt in (torch.exp, torch.sort, torch.fft.fft, torch.linalg.vector_norm, torch.erf, torch.argmax,
+                    torch.floor, torch.histc, torch._neg_view, lambda x: torch.complex(x, x), lambda x: x // 2):
         with pytest.raises(RefusedOp, match="no row for aten"):
             attempt(x)
 

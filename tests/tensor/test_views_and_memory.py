@@ -36,8 +36,8 @@ _COPIES: list[Callable[[Tensor], Tensor]] = [
     lambda x: x * 1, lambda x: x * 1.0, lambda x: x / 1, lambda x: x / 2 * 2, lambda x: x * 0.5 / 0.5, lambda x: 1 * x,
     lambda x: x.clone(), lambda x: x + 0, lambda x: x**1, lambda x: torch.cat([x]), lambda x: x.clamp(),
     lambda x: x.neg().neg(), lambda x: torch.stack([x])[0], lambda x: x.mul(True), lambda x: x.to(torch.float64),
-    lambda x: torch.where(torch.tensor(True), x, 0.0), lambda x: x * torch.tensor(1.0), lambda x: x.cumsum(0).mul(0) + x,
-    lambda x: x.view(1, 3).sum([0]), lambda x: x.view(1, 3).mean(0), lambda x: x[[0, 1, 2]], lambda x: x.flip(0).flip(0),
+    lambda x: torch.where(torch.tensor(True), x, 0.0), lambda x: x * torch.tensor(1.0), lambda x: x.flip(0).flip(0),
+    lambda x: x.view(1, 3).sum([0]), lambda x: x.view(1, 3).mean(0), lambda x: x[[0, 1, 2]],
 ]
 
 

@@ -52,7 +52,7 @@ class Dial:
         self.place = place
         self.attempts = 0
         self.last = "no attempt was made"  # why the last attempt failed
-        self.complaint: PeerMismatch | None = None  # what the last attempt was told, by somebody who proved nothing
+        self.complaint: PeerMismatch | None = None  # what the last attempt was told by somebody who proved nothing
         self.wake_s = now_s  # when `advance` must be called at the latest
         self._me = me
         self._parties = parties
@@ -93,9 +93,10 @@ class Dial:
                 sock.close()
         self._tls = self._sock = None
 
-    def _again(self, now_s: float, why: str) -> TlsChannel | None:
+    def _again(self, now_s: float, why: str, complaint: PeerMismatch | None = None) -> TlsChannel | None:
         self.close()
         self.last = why
+        self.complaint = complaint
         self._state = State.PAUSED
         self.wake_s = now_s + self._pause_s
         self._pause_s = min(self._pause_s * PAUSE_GROWTH, LONGEST_PAUSE_S)
@@ -104,7 +105,6 @@ class Dial:
     def _call(self, now_s: float) -> TlsChannel | None:
         self.attempts += 1
         self.last = "no answer yet"
-        self.complaint = None
         try:
             found = socket.getaddrinfo(self._endpoint.host, self._endpoint.port, type=socket.SOCK_STREAM)
         except OSError as fault:
@@ -168,11 +168,11 @@ class Dial:
             self._key_refused()
         if not proven and reason == "TLSV1_UNRECOGNIZED_NAME":
             what = f"expects nobody at place {self._me} to connect, and that is our place"
-            self.complaint = PeerMismatch(
+            complaint = PeerMismatch(
                 f"what answers at {self._endpoint.address} as {self._sender} {what}",
                 hint="all job files must name the same parties in the same order",
             )
-            return self._again(now_s, f"what answers there {what}")
+            return self._again(now_s, f"what answers there {what}", complaint)
         if isinstance(fault, ssl.SSLError) and not isinstance(fault, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             return self._again(now_s, f"what answers there does not speak TLS 1.3 as we do ({words(fault)})")
         return self._again(now_s, words(fault))
@@ -188,8 +188,6 @@ class Dial:
         # Only as much as the frame has: what follows it belongs to the mesh.
         while True:
             frame = decode_header(memoryview(self._read), self._sender)
-            if frame is not None and frame.kind not in (Kind.WELCOME, Kind.ABORT):
-                return self._again(now_s, f"it sent {frame.kind.name} where WELCOME was expected")
             size = FIXED_HEADER.size if frame is None else frame.header_bytes + frame.payload_bytes
             if frame is not None and len(self._read) == size:
                 break
@@ -202,6 +200,8 @@ class Dial:
             if not piece:
                 return self._again(now_s, "it closed the connection before welcoming us")
             self._read += piece
+        if frame.kind not in (Kind.WELCOME, Kind.ABORT):
+            return self._again(now_s, f"it sent {frame.kind.name} where WELCOME was expected")
         if frame.kind is Kind.WELCOME:
             channel = TlsChannel(self._tls, self._sender)
             self._tls = None

@@ -118,11 +118,15 @@ class Link:
 
     def unread(self) -> bool:
         """Whether `pull` may find something although poll says nothing."""
-        return self.paused or self.head is None and (self._end > self._start or (not self.ended and self.channel.pending()))
+        if self.paused:
+            return True
+        return self.head is None and (self._end > self._start or (not self.ended and self.channel.pending()))
 
     def pull(self) -> None:
-        """Read what has come, up to a bound: control frames act at once, the wanted frame fills its room, any other
-        stays parked."""
+        """Read what has come: control frames act at once, the wanted frame fills its room, any other stays parked.
+
+        Ends after a bounded amount of work, with `paused`, even if the peer never stops sending.
+        """
         self.paused = False
         for _ in range(TURN_STEPS_MAX):
             if self._room is not None:

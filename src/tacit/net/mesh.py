@@ -9,7 +9,6 @@ Not here: what payloads mean (session), how bytes travel (channel.py and its lea
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from time import monotonic
 from typing import Any, NoReturn
 
@@ -31,23 +30,12 @@ from tacit.net.frames import (
 )
 from tacit.net.link import Link, Want
 from tacit.net.parting import part
+from tacit.net.statistics import LinkStatistics, statistics_of
 from tacit.net.watch import CLOSED, READABLE, WRITABLE, Watch, has_closed
 
 Buffer = Any  # anything with the buffer protocol; the type gets a name of its own in Python 3.12
 
 PARTING_S = 0.5  # how long an abort tries to get its words out
-
-
-@dataclass(frozen=True, slots=True)
-class LinkStatistics:
-    """What crossed one link. `socket_bytes_*` include headers, control frames and the transport's own framing."""
-
-    payload_bytes_sent: int
-    payload_bytes_received: int
-    frames_sent: int
-    frames_received: int
-    socket_bytes_sent: int
-    socket_bytes_received: int
 
 
 class Mesh:
@@ -117,17 +105,7 @@ class Mesh:
         return bytes(want.room)
 
     def statistics(self) -> dict[int, LinkStatistics]:
-        return {
-            place: LinkStatistics(
-                link.payload_bytes_sent,
-                link.payload_bytes_received,
-                link.frames_sent,
-                link.frames_received,
-                link.channel.bytes_sent,
-                link.channel.bytes_received,
-            )
-            for place, link in self._links.items()
-        }
+        return {place: statistics_of(link) for place, link in self._links.items()}
 
     # -- the end
 

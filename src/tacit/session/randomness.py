@@ -63,4 +63,4 @@ class Randomness:
 
     def _open(self, peer: int, purpose: str) -> Stream:
         # The session id is in the key as well: a pair key is fresh for each run, and were it not, the streams would be.
-        return Stream(derive(self._pair_keys[peer], label="stream", context=self._session_id + purpose.encode()))
+        return Stream(derive(self._pair_keys[peer], label=f"stream {purpose}", context=self._session_id))

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from tacit.errors import RefusedOp
+from tacit.errors import NotRepresentable, RefusedOp, ShapeError
 from tacit.tensor.cell import KNOWN, Context, known, laid_out
 from tacit.tensor.operands import find_cell, made
 from tacit.tensor.secret import SecretTensor
@@ -43,7 +43,13 @@ def dispatch(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not secret:
             return _on_known(cell.context, func, args, kwargs)
     with cell.context.session.meter.measure(_short_name(func)):
-        result = row.run(*args, **kwargs)
+        try:
+            result = row.run(*args, **kwargs)
+        except (RefusedOp, NotRepresentable, ShapeError) as error:
+            # The row knows what is wrong; only here is known which call of the program asked for it.
+            if error.message.startswith("aten."):
+                raise
+            raise type(error)(f"{_where(func)}: {error.message}", hint=error.hint) from error
     return _in_layout(func, args, kwargs, result)
 
 
