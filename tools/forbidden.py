@@ -57,7 +57,9 @@ RULES = (
 )
 
 #: Methods whose owner a syntax tree does not know: refused by name where shares are made.
-METHODS = frozenset({"random_", "uniform_", "normal_", "bernoulli_", "exponential_", "geometric_", "cauchy_", "log_normal_"})
+METHODS = frozenset(
+    {"random_", "uniform_", "normal_", "bernoulli_", "exponential_", "geometric_", "cauchy_", "log_normal_"}
+)
 
 
 def faults(source: str, path: str) -> Iterator[tuple[int, str]]:

@@ -12,9 +12,9 @@ from time import monotonic
 
 import click
 import pytest
+
 from kit.machines import NAMES, PROGRAMS, ROWS
 from kit.processes import gone
-
 from tacit import errors
 from tacit.cli import main as command_line
 from tacit.cli import run
@@ -103,7 +103,7 @@ MISUSES: dict[str, tuple[tuple[str, ...], type[errors.TacitError], str]] = {
     "a stranger": (("train.py", "--parties", "alice,bob,carol"), errors.JobError, "carol"),
     "no name at all": (("train.py", "--parties", ""), errors.JobError, "name"),
     "no address": (("train.py", "--as", "alice"), errors.JobError, 'add  address = "host:port"'),
-    "a report in no folder": (("train.py", "--parties", ALL, "--report", "no/r.json"), errors.StorageTrouble, "no/r.json"),
+    "a report nowhere": (("train.py", "--parties", ALL, "--report", "no/r.json"), errors.StorageTrouble, "no/r.json"),
     "a report that is a folder": (("train.py", "--parties", ALL, "--report", "."), errors.StorageTrouble, "report"),
     "an input that is not there": (("train.py", "--as", "alice", "--input", "no.csv"), errors.StorageTrouble, "no.csv"),
 }  # fmt: skip
@@ -116,7 +116,7 @@ def test_a_mistake_in_the_options_is_one_error_with_a_hint(tacit_, homes: dict[s
     assert part in tacit_("run", *words).error(kind)
 
 
-@pytest.mark.parametrize("words", [("run",), ("run", "train.py", "--partys", "x"), ("rn",), ("run", "train.py", "more")])
+@pytest.mark.parametrize("words", [("run",), ("run", "train.py", "--partys", "x"), ("rn",), ("run", "a.py", "more")])
 def test_a_word_that_the_command_does_not_know_is_exit_code_2_without_a_traceback(tacit_, words: tuple[str, ...]):  # type: ignore[no-untyped-def]
     screen = tacit_(*words)
     assert screen.code == 2
@@ -282,7 +282,7 @@ def test_a_fault_before_anybody_connects_is_not_held_up_by_those_who_wait(
     folder: Path, tacit_, monkeypatch: pytest.MonkeyPatch  # type: ignore[no-untyped-def]
 ) -> None:
     monkeypatch.setattr(launch, "GRACE_S", 0.5)
-    append(folder, 'if party.name == "bob": raise tacit.errors.DataError("bob.csv, line 7", hint="mend it")', "x = tacit")
+    append(folder, 'if party.name == "bob": raise tacit.errors.DataError("line 7", hint="mend it")', "x = tacit")
     begun_s = monotonic()
     tacit_("run", "train.py", "--parties", ALL).error(errors.DataError)
     assert monotonic() - begun_s < 15  # the others would have waited for 30 s to connect

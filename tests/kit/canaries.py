@@ -27,8 +27,8 @@ def of_keys(keys: Iterable[bytes]) -> dict[str, str]:
     """The same for keys."""
     found = {}
     for key in keys:
-        texts = (key.hex(), key[::-1].hex(), base64.b64encode(key).decode().rstrip("="), repr(key)[2:-1], str(list(key)))
-        found |= dict.fromkeys(texts, "a key")
+        base = base64.b64encode(key).decode().rstrip("=")
+        found |= dict.fromkeys((key.hex(), key[::-1].hex(), base, repr(key)[2:-1], str(list(key))), "a key")
     return found
 
 

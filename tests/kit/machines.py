@@ -1,7 +1,7 @@
 """Three machines in one folder: three key stores that trust each other, three working folders, free ports, and the real
 command line on each of them, watched as a person before each screen would.
 
-A machine's process is forked from the fork server (0.2 s), or started afresh with `cold=True` (seconds: it loads torch).
+A machine's process is forked from the fork server (0.2 s), or started afresh with `cold=True` (it loads torch: 3 s).
 Both run the same `main()` with real files as standard output and standard error.
 """
 

@@ -72,9 +72,9 @@ def test_a_place_that_nobody_expects_is_told_at_the_deadline_and_not_believed_be
 
 def test_parties_with_different_lists_hear_at_the_deadline_what_to_compare(site: Site) -> None:
     with ThreadPoolExecutor(1) as pool:
-        alice = pool.submit(connect_all, 0, site.endpoints[:2], site.identities[0], deadline_s=1.0)
+        alice = pool.submit(connect_all, 0, site.endpoints[:2], site.identities[0], deadline_s=0.5)
         with pytest.raises(PeerMismatch, match="expects nobody at place 2 to connect") as caught:
-            connect_all(2, site.endpoints, site.identities[2], deadline_s=0.5)
+            connect_all(2, site.endpoints, site.identities[2], deadline_s=0.3)
         assert "same parties in the same order" in (caught.value.hint or "")
         assert isinstance(alice.exception(10.0), PeerAbsent)
 

@@ -16,9 +16,9 @@ from time import monotonic
 
 import pytest
 import torch
-from kit.processes import children, gone
 
 import tacit
+from kit.processes import children, gone
 from tacit import errors
 from tacit.net.simulated import Weather
 from tacit.session import forkserver, launch
@@ -74,7 +74,7 @@ def test_another_number_of_parties_is_refused_with_the_way_out() -> None:
 
 
 def test_functions_of_a_program_that_is_no_file_will_do_and_its_parties_die_with_it(tmp_path: Path) -> None:
-    """As in a notebook: everything is defined in __main__, which the parties cannot import; then the kernel is killed."""
+    """As in a notebook: everything is defined in __main__, which nobody can import; then the kernel is killed."""
     source = """
         import os, signal, torch, tacit
         class Offset:
@@ -221,7 +221,8 @@ def test_every_error_survives_the_way_between_processes(kind: type[errors.TacitE
 
 
 @pytest.mark.parametrize(
-    "end", [lambda: os._exit(0), lambda: os.kill(os.getpid(), signal.SIGKILL), lambda: os.kill(os.getpid(), signal.SIGSEGV)],
+    "end",
+    [lambda: os._exit(0), lambda: os.kill(os.getpid(), signal.SIGKILL), lambda: os.kill(os.getpid(), signal.SIGSEGV)],
     ids=["exit", "kill", "crash"],
 )  # fmt: skip
 @pytest.mark.parametrize("place", [0, 2])
@@ -345,7 +346,8 @@ def test_twenty_runs_leave_no_descriptor_and_no_process() -> None:
         return len(os.listdir("/proc/self/fd"))
 
     def footprint() -> tuple[int, list[int], int]:
-        return tacit.simulate(program)[0], sorted(children(launch.fork_server()._process.pid)), len(os.listdir("/proc/self/fd"))
+        of_server, servants = tacit.simulate(program)[0], children(launch.fork_server()._process.pid)
+        return of_server, sorted(servants), len(os.listdir("/proc/self/fd"))
 
     before = footprint()
     for number in range(20):

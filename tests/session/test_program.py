@@ -15,7 +15,7 @@ import pytest
 
 import tacit
 from tacit.errors import DataError, JobError, Misuse, StorageTrouble
-from tacit.session.program import program_files
+from tacit.session.program import OnlyTheProgram, program_files
 
 
 def lay(folder: Path, files: Mapping[str, str | bytes]) -> Path:
@@ -29,7 +29,7 @@ def lay(folder: Path, files: Mapping[str, str | bytes]) -> Path:
 
 FORMS: dict[str, tuple[dict[str, str], set[str]]] = {
     "import": ({"train.py": "import data", "data.py": ""}, {"data.py"}),
-    "several at once": ({"train.py": "import os, data, more as m", "data.py": "", "more.py": ""}, {"data.py", "more.py"}),
+    "several at once": ({"train.py": "import os, a, b as m", "a.py": "", "b.py": ""}, {"a.py", "b.py"}),
     "from": ({"train.py": "from data import load", "data.py": ""}, {"data.py"}),
     "star": ({"train.py": "from data import *", "data.py": ""}, {"data.py"}),
     "inside a function": ({"train.py": "def f():\n    import data", "data.py": ""}, {"data.py"}),
@@ -41,7 +41,9 @@ FORMS: dict[str, tuple[dict[str, str], set[str]]] = {
     "from a package": ({"train.py": "from p import m", "p/__init__.py": "", "p/m.py": ""}, {"p/__init__.py", "p/m.py"}),
     "package without init": ({"train.py": "from p.q import m", "p/q/m.py": ""}, {"p/q/m.py"}),
     "deep": (
-        {"train.py": "from a.b.c import d", "a/__init__.py": "", "a/b/__init__.py": "", "a/b/c/__init__.py": "", "a/b/c/d.py": ""},
+        {"train.py": "from a.b.c import d", **dict.fromkeys(
+            ("a/__init__.py", "a/b/__init__.py", "a/b/c/__init__.py", "a/b/c/d.py"), ""
+        )},
         {"a/__init__.py", "a/b/__init__.py", "a/b/c/__init__.py", "a/b/c/d.py"},
     ),
     "relative": (
@@ -94,7 +96,8 @@ def test_one_changed_byte_in_any_file_changes_its_digest_and_no_other(tmp_path: 
 
 
 def test_files_outside_the_folder_are_not_the_programs(tmp_path: Path) -> None:
-    script = lay(tmp_path / "job", {"train.py": "import p.m, os, tacit", "p/m.py": "from ...outside import x\nfrom ... import y"})
+    outside = "from ...outside import x\nfrom ... import y"
+    script = lay(tmp_path / "job", {"train.py": "import p.m, os, tacit", "p/m.py": outside})
     lay(tmp_path, {"outside.py": "", "y.py": ""})
     assert set(program_files(script)) == {"train.py", "p/m.py"}
 

@@ -16,10 +16,10 @@ from time import monotonic
 
 import pytest
 import safetensors.torch
-from kit.machines import KILLED, NAMES, Ended, Machines, Process, make_homes
-from kit.processes import gone
 
 import tacit
+from kit.machines import KILLED, NAMES, Ended, Machines, Process, make_homes
+from kit.processes import gone
 from tacit.session import launch
 
 RUNS = int(os.environ.get("TACIT_SOAK_KILLS", "100"))
@@ -39,7 +39,9 @@ def machines(keys: dict[str, Path], tmp_path: Path) -> Iterator[Machines]:
     made.dismiss()
 
 
-def strike(keys: dict[str, Path], folder: Path, number: signal.Signals, run_s: float) -> tuple[str, dict[str, Ended], float]:
+def strike(
+    keys: dict[str, Path], folder: Path, number: signal.Signals, run_s: float
+) -> tuple[str, dict[str, Ended], float]:
     """One run in which a party gets the signal at a random instant: (its name, what all left, when it was struck)."""
     folder.mkdir()
     machines = Machines(keys, folder)
@@ -116,7 +118,8 @@ def run_here(machines: Machines, moment: str, name: str) -> tuple[Process, int]:
     machines.write("alice", "hold", f"{name} {moment}\n")
     job = (machines.at("alice") / "job.toml").read_text()
     machines.write("alice", "job.toml", job + '[parties.bob.inputs.table]\npath = "../bob/table.csv"\n')
-    whole = machines.command("alice", "run", "train.py", "--parties", ",".join(NAMES), "--report", "report.json", cold=True)
+    words = ("run", "train.py", "--parties", ",".join(NAMES), "--report", "report.json")
+    whole = machines.command("alice", *words, cold=True)
     whole.until(f"{name} | held at {moment}")
     return whole, int(re.findall(rf"held at {moment} (\d+)", whole.screen())[0])
 
@@ -124,7 +127,7 @@ def run_here(machines: Machines, moment: str, name: str) -> tuple[Process, int]:
 def test_ctrl_c_ends_the_command_and_every_party(machines: Machines) -> None:
     whole, pid = run_here(machines, "step 3", "bob")
     whole.kill(signal.SIGINT)
-    ended = whole.end(3)
+    ended = whole.until("interrupted", 3).end()
     assert (ended.code, ended.err.strip()) == (130, "interrupted")
     assert gone(pid)
 
@@ -132,7 +135,7 @@ def test_ctrl_c_ends_the_command_and_every_party(machines: Machines) -> None:
 def test_a_killed_party_of_this_machine_ends_the_command(machines: Machines) -> None:
     whole, pid = run_here(machines, "step 3", "bob")
     os.kill(pid, signal.SIGKILL)
-    kind, message, _ = whole.end(launch.GRACE_S).error
+    kind, message, _ = whole.until("hint: ", launch.GRACE_S).end().error
     assert kind == "PeerLost"
     assert "bob" in message
 
@@ -151,7 +154,8 @@ def test_three_processes_that_load_everything_themselves(machines: Machines) -> 
         started = machines.start_all(cold=True)
         started["bob"].until("held at step 3").kill()
         for name in ("alice", "crypto-producer"):
-            assert "bob" in started[name].end(3).error[1]
+            started[name].until("hint: ", 3)
+            assert "bob" in started[name].end().error[1]  # a fresh interpreter takes its time to go
         machines.dismiss()
     (machines.at("bob") / "hold").unlink()
     assert [process.end().code for process in machines.start_all(cold=True).values()] == [0, 0, 0]

@@ -6,10 +6,10 @@ import json
 from functools import partial
 
 import pytest
-from kit.canaries import leaks, of_keys, of_values, of_words
-from kit.machines import NAMES, Machines
 
 import tacit
+from kit.canaries import leaks, of_keys, of_values, of_words
+from kit.machines import NAMES, Machines
 from tacit.crypto.keystore import KeyStore
 
 VALUES = {
@@ -36,8 +36,9 @@ print("core", resource.getrlimit(resource.RLIMIT_CORE), ctypes.CDLL(None).prctl(
 
 
 def watched(program: str) -> str:
-    before = program.replace('loss = tacit.reveal(loss, to="bob"', 'loss_before = loss\nloss = tacit.reveal(loss, to="bob"')
-    assert before != program
+    line = 'loss = tacit.reveal(loss, to="bob"'
+    assert program.count(line) == 1
+    before = program.replace(line, f"loss_before = loss\n{line}")
     return before + "from pathlib import Path\n" + WATCH.replace("IDS", repr(IDS))
 
 
@@ -91,7 +92,7 @@ def test_the_search_finds_what_it_is_meant_to_find(text: str) -> None:
 
 
 def attempts(values: list[float], ids: list[int]) -> tuple[dict[str, str], list[int], list[str]]:
-    """Runs at every party: everything that might print, export or choke on a secret. ({what: the text}, words, keys)."""
+    """Runs at every party: all that might print, export or choke on a secret. ({what: the text}, words, keys)."""
     import copy
     import io
     import pickle

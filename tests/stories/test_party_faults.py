@@ -1,4 +1,4 @@
-"""What the others see when one party is killed, stops, is cut off or talks nonsense: one error that names it, and soon."""
+"""What the others see when one party is killed, stops, is cut off or talks nonsense: one error that names it, soon."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from time import monotonic
 
 import pytest
 import safetensors.torch
+
 from kit.machines import KILLED, NAMES, Ended, Machines, Process
 from kit.proxy import Proxy
 

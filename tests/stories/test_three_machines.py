@@ -11,6 +11,7 @@ from time import monotonic
 
 import pytest
 import safetensors.torch
+
 from kit.machines import NAMES, ROWS, Ended, Machines
 
 OTHERS = {name: [other for other in NAMES if other != name] for name in NAMES}

@@ -14,7 +14,7 @@ PLANTED: dict[str, tuple[str, str]] = {
     "pickle": ("net/mesh.py", "import pickle"),
     "pickle by another name": ("vault/format.py", "import pickle as json"),
     "a name from pickle": ("net/frames.py", "from pickle import loads"),
-    "pickle inside a function": ("session/handshake.py", "def f(data):\n    import pickle\n    return pickle.loads(data)"),
+    "pickle inside a function": ("session/handshake.py", "def f(x):\n    import pickle\n    return pickle.loads(x)"),
     "cloudpickle": ("cli/local.py", "import cloudpickle"),
     "pickle by text": ("net/tcp.py", "import importlib\nimportlib.import_module('pickle')"),
     "marshal": ("cli/run.py", "import marshal"),

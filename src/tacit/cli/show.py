@@ -53,6 +53,8 @@ def show_program(script: Path, job: Job, me: str | None) -> None:
     pairs = "; ".join(" with ".join(pair) for pair in combinations(job.names, 2))
     console.print(f"            could collude: {pairs}")
     console.print(_parties(job, me))
+    if job.model_to is not None and job.model_out is not None:
+        console.print(f"            a revealed model is saved by {job.model_to} at {os.path.relpath(job.model_out)}")
     accounts = rehearse(script, job)
     console.print(_reveals(job, accounts))
     listed = {(entry["name"], entry["to"]) for entry in accounts}

@@ -65,7 +65,7 @@ class Disclosures:
         used = self._used.get(entry, 0)
         if grant.times is not None and used >= grant.times:
             raise RevealRefused(
-                f'{line} reveals "{name}" to {receiver}; this party\'s job allows it {grant.times} times, all used',
+                f'{line} reveals "{name}" to {receiver} once more than the {grant.times} that this party\'s job allows',
                 hint=f"raise `times` in {self.source} if this party agrees, or reveal less often",
             )
         self._used[entry] = used + 1

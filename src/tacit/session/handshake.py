@@ -35,6 +35,7 @@ _SAME = {
     "job": "compare the common part of the job files (docs/spec/job.md)",
     "program": "copy the same program to every party; `tacit run --show` prints its digest",
 }
+_WORDS = {"parties": "list of parties"}
 _KEYS = {"wire", *_SAME, "public", "secret"}
 
 
@@ -117,7 +118,7 @@ class Handshake:
             if canonical(said[key]) != canonical(self._said[key]):
                 mine, theirs = _first_difference(self._said[key], said[key])
                 raise PeerMismatch(
-                    f"{key} differs: {self._terms.parties[self._place]} has {mine}, {name} has {theirs}",
+                    f"{_WORDS.get(key, key)} differs: {self._terms.parties[self._place]} has {mine}, {name} has {theirs}",
                     hint=what_to_do,
                 )
         self._public[peer] = _key_bytes(name, said["public"])

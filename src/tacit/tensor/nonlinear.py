@@ -195,7 +195,7 @@ def hardtanh_backward(grad: Operand, x: SecretTensor, min_val: Number, max_val: 
 
 
 def sigmoid(x: SecretTensor) -> SecretTensor:
-    """1 / (1 + exp(-x)), within 3 units of 2^-16 at 16 fraction bits."""
+    """1 / (1 + exp(-x)), within 4 units of 2^-16 at 16 fraction bits."""
     return _curve(x, curves.sigmoid)
 
 
