@@ -170,11 +170,13 @@ def main() -> None:
     """Measure the chosen rows and print them."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("words", nargs="*", help="rows whose name contains one of these words")
-    words = parser.parse_args().words
+    parser.add_argument("--protocol", default="replicated3", help="replicated3 or masked")
+    asked = parser.parse_args()
+    words = asked.words
     names = [name for name in ROWS if not words or any(word in name for word in words)]
     one_way, per_megabyte = loopback()
     print(f"loopback: {one_way:.3f} ms a message, {per_megabyte:.2f} ms a MB; {json.dumps(starts())}")
-    parties = tacit.simulate(partial(measure, names))
+    parties = tacit.simulate(partial(measure, names), protocol=asked.protocol)
     print(f"{'row':18}{'ms':>9}{'cpu ms':>9}{'rounds':>8}{'B/elem':>9}{'floor ms':>10}{'x floor':>9}{'plain ms':>10}")
     for at, name in enumerate(names):
         rows = [figures[at] for figures in parties]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,15 +21,16 @@ from tacit.errors import DataError
 
 ROWS_MIN = 200  # 160 to train on: at least one batch of 128
 CLIP = 8.0  # standard deviations; a longer tail would only cost precision
+EPOCH_ROWS = 256  # test rows whose scores bob sees after every epoch; each score says something of a customer
 
 
 @dataclass(frozen=True)
 class Table:
-    """One party's file. What a party does not bring, a stand-in of the right kind replaces: secret() ignores it."""
+    """One party's file. What a party does not bring is empty or None: tacit.secret() asks the owner alone."""
 
     features: Tensor  # [rows, columns] float32, standardised
     ids: Tensor  # [4] int64: digest of the id column; [0] without one
-    labels: Tensor | None  # [rows, 1] float32, 1 = fraud
+    labels: Tensor | None = None  # [rows, 1] float32, 1 = fraud
     names: tuple[str, ...] = ()  # of the features
     path: Path | None = None
     clipped: int = 0
@@ -41,7 +42,7 @@ def load(party: Any) -> Table:
     if source is None:
         if party.name in ("alice", "bob"):
             raise DataError(f"{party.name} brings no input file", hint="name it in the job, or use --input FILE")
-        return Table(torch.zeros(640, 16), order_digest(["-"]), torch.zeros(640, 1))
+        return Table(torch.empty(0, 0), order_digest([]))
     table = read(source.path, source.header, source.id, source.label, source.columns)
     if party.name == "bob" and table.labels is None:
         hint = 'name the column label, or say in the job which one it is: label = NAME, "first" or "last"'
@@ -49,7 +50,7 @@ def load(party: Any) -> Table:
     rows, columns = table.features.shape
     print(f"{source.path.name}: {rows:,} rows, {columns} features, {'with' if len(table.ids) else 'without'} ids")
     print(f"  standardised by its train rows; {table.clipped} values clipped at {CLIP:g} standard deviations")
-    return table if table.labels is not None else replace(table, labels=torch.zeros(rows, 1))
+    return table
 
 
 def read(
@@ -133,8 +134,9 @@ def _labels(rows: Rows, at: int) -> Tensor:
         if value not in (0.0, 1.0):
             refuse(rows.file, "a label that is neither 0 nor 1", "write 1 for fraud, else 0", line, rows.names[at])
     column = torch.tensor(labels)[:, None]
-    if any(not 0 < column[part].sum() < len(part) for part in split(len(column))):
-        hint = "both kinds must occur in every fifth row (the test) and in the others; mix the rows at both parties"
+    train, test = split(len(column))
+    if any(not 0 < column[part].sum() < len(part) for part in (train, test, test[:EPOCH_ROWS])):
+        hint = f"mix the rows at both parties; every fifth is a test row, the first {EPOCH_ROWS} of them show progress"
         refuse(rows.file, "the labels of the train or the test rows are all alike", hint, column=rows.names[at])
     return column
 

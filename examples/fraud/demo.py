@@ -52,7 +52,7 @@ def main() -> int:
     cost = json.loads((RUN / "cost.json").read_text())
     plain = baselines(alice_csv, bob_csv, seed=joint["public_seed"])
     title = "fraud: what each could do alone, and what they did together"
-    parts = [quality(joint, plain, labels_of_test_rows(bob_csv)), price(cost, wall_s), disclosed(cost)]
+    parts = [quality(joint, plain, labels_of_test_rows(bob_csv)), price(cost, wall_s)]
     Console().print(Panel(Group(*parts), title=title, box=ROUNDED, expand=False))
     return 0
 
@@ -77,7 +77,7 @@ def quality(joint: dict[str, Any], plain: dict[str, Results], labels: Tensor) ->
         "plain PyTorch, pooled": plain["pooled"],
     }
     for who, models in rows.items():
-        figures = [figure for m in ("linear", "network") for figure in (models[m]["accuracy"], models[m]["auc"][-1])]
+        figures = [figure for m in ("linear", "network") for figure in (models[m]["accuracy"], models[m]["auc"])]
         table.add_row(who, *(f"{figure:.4f}" for figure in figures))
     about = f"{len(labels):,} test rows, {labels.mean():.0%} fraud; this demo owns both files, so it may compare"
     return Group(table, f"  [dim]{about}[/]")
@@ -89,17 +89,7 @@ def price(cost: dict[str, Any], wall_s: float) -> str:
     total = sum(sent.values()) if isinstance(sent, dict) else sent
     each = ", ".join(f"{name} {count / 1e6:.1f}" for name, count in sent.items()) if isinstance(sent, dict) else "one"
     rounds = f"{cost.get('rounds', 0):,} rounds, {total / 1e6:.1f} MB sent ({each})"
-    return f"\n  {rounds}\n  {cost.get('seconds', wall_s):.1f} s connected, {wall_s:.1f} s with start-up\n"
-
-
-def disclosed(cost: dict[str, Any]) -> RenderableType:
-    """Every value that was revealed; there are no others."""
-    table = Table(box=None, title="  revealed, and nothing else", title_justify="left")
-    for heading in ("value", "shape", "to", "times", "line"):
-        table.add_column(heading, justify="right" if heading == "times" else "left")
-    for row in cost.get("disclosures", []):
-        table.add_row(*(str(row.get(key, "")) for key in ("name", "shape", "to", "count", "line")))
-    return table
+    return f"\n  {rounds}\n  {cost.get('seconds', wall_s):.1f} s connected, {wall_s:.1f} s with start-up"
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
-from data import read, split
+from data import EPOCH_ROWS, read, split
 from report import accuracy, auc
 from tacit.errors import DataError
 
@@ -26,6 +26,7 @@ def fit(model: nn.Module, x: Tensor, y: Tensor, epochs: int, lr: float) -> dict[
     loss_of = nn.BCEWithLogitsLoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=lr, momentum=0.9)
     batches = DataLoader(TensorDataset(x[train], y[train]), batch_size=128, shuffle=True, drop_last=True)
+    some = test[:EPOCH_ROWS]
     losses, aucs = [], []
     for _ in range(epochs):
         for features, fraud in batches:
@@ -34,11 +35,12 @@ def fit(model: nn.Module, x: Tensor, y: Tensor, epochs: int, lr: float) -> dict[
             loss.backward()
             optimizer.step()
         with torch.no_grad():
-            scores = model(x[test])
+            aucs.append(auc(model(x[some]), y[some]))
         losses.append(loss.item())
-        aucs.append(auc(scores, y[test]))
-    quality = {"auc": aucs, "accuracy": accuracy(scores, y[test]), "scores": scores.flatten().tolist()}
-    return {"loss": losses, **quality, "state": model.state_dict()}
+    with torch.no_grad():
+        scores = model(x[test])
+    quality = {"auc": auc(scores, y[test]), "accuracy": accuracy(scores, y[test]), "scores": scores.flatten().tolist()}
+    return {"loss": losses, "epoch_auc": aucs, **quality, "state": model.state_dict()}
 
 
 def train(x: Tensor, y: Tensor, seed: int) -> Results:
@@ -53,12 +55,17 @@ def train(x: Tensor, y: Tensor, seed: int) -> Results:
 def baselines(
     alice_csv: Path, bob_csv: Path, seed: int, dtype: torch.dtype = torch.float32, label: str | int | None = None
 ) -> dict[str, Results]:
-    """Loss, AUC, accuracy, scores and state of both models: pooled, and on each side alone (given bob's labels)."""
+    """Losses, AUC, accuracy, scores and state of both models: pooled, and on each side alone (given bob's labels)."""
     alice, bob = read(Path(alice_csv)), read(Path(bob_csv), label=label)
     if bob.labels is None or len(alice.features) != len(bob.features) or not alice.ids.equal(bob.ids):
         raise DataError("the tables do not belong together: label, rows or ids", hint="make both with make_data.py")
     tables = {"pooled": torch.cat([alice.features, bob.features], 1), "alice": alice.features, "bob": bob.features}
-    return {name: train(x.to(dtype), bob.labels.to(dtype), seed) for name, x in tables.items()}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # batches are so small that two threads mostly wait for each other: 2 s become 30
+    try:
+        return {name: train(x.to(dtype), bob.labels.to(dtype), seed) for name, x in tables.items()}
+    finally:
+        torch.set_num_threads(threads)
 
 
 if __name__ == "__main__":
@@ -72,4 +79,4 @@ if __name__ == "__main__":
     dtype = torch.float64 if options.float64 else torch.float32
     for who, models in baselines(options.alice_csv, options.bob_csv, options.seed, dtype).items():
         for name, result in models.items():
-            print(f"{who:8}{name:9}accuracy {result['accuracy']:.4f}  AUC {result['auc'][-1]:.4f}")
+            print(f"{who:8}{name:9}accuracy {result['accuracy']:.4f}  AUC {result['auc']:.4f}")

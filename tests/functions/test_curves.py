@@ -1,14 +1,14 @@
 """Sigmoid and softplus against float64: on a dense grid, at every knot, and far away.
 
-Error and largest step backwards in units of the last fraction bit, 60,000 points in [-14, 14], replicated3 (plain):
+Error and largest step backwards in units of the last fraction bit, 30,000 points in [-14, 14], replicated3 (plain):
 
     fraction bits              12            16            20
-    sigmoid   largest     1.1 (0.6)     2.5 (2.1)     26 (25)
+    sigmoid   largest     1.1 (0.6)     2.6 (2.0)     26 (25)
               mean        0.3 (0.2)     0.7 (0.6)     10 (10)
-              backwards     1 (1)         2 (2)       31 (30)
-    softplus  largest     1.1 (0.6)     2.4 (1.9)     25 (25)
+              backwards     1 (1)         2 (2)       32 (30)
+    softplus  largest     1.1 (0.6)     2.4 (1.9)     26 (25)
               mean        0.3 (0.2)     0.6 (0.6)     10 (10)
-              backwards     1 (1)         1 (1)       21 (20)
+              backwards     1 (0)         1 (1)       21 (20)
 
 Up to 16 fraction bits rounding dominates; beyond, the cubics, whose error is 2.4e-5 and changes sign at a knot.
 """
@@ -35,7 +35,7 @@ from tacit.protocols import PROTOCOLS, Protocol, Replicated3
 EVERY = pytest.mark.parametrize("protocol", sorted(PROTOCOLS))
 CURVES = pytest.mark.parametrize("curve", [SIGMOID, SOFTPLUS], ids=lambda curve: curve.name)
 #: fraction bits -> (largest error, mean error, largest step backwards), in units.
-BOUNDS = {12: (1.5, 0.35, 2), 16: (3.0, 0.8, 3), 20: (27.0, 10.5, 33)}
+BOUNDS = {12: (1.5, 0.35, 2), 16: (3.0, 0.8, 3), 20: (27.0, 10.5, 34)}
 FRAC = pytest.mark.parametrize("frac_bits", sorted(BOUNDS))
 
 
@@ -47,9 +47,9 @@ def exact(curve: Curve, x: np.ndarray) -> np.ndarray:
 
 
 def grid(frac_bits: int) -> np.ndarray:
-    """[-14, 14] in about 60,000 steps, and five units around every knot of both curves."""
+    """[-14, 14] in about 30,000 steps, and five units around every knot of both curves."""
     unit = 1 << frac_bits
-    dense = np.arange(-14 * unit, 14 * unit + 1, max(1, 28 * unit // 60_000))
+    dense = np.arange(-14 * unit, 14 * unit + 1, max(1, 28 * unit // 30_000))
     knots = [int(knot * unit) + d for curve in (SIGMOID, SOFTPLUS) for knot in curve.knots for d in range(-2, 3)]
     return np.unique(np.concatenate([dense, np.array(knots)])).astype(np.int64)
 

@@ -30,15 +30,15 @@ class Story:
 
     def secret_auc(self, model: str) -> float:
         """Test AUC of the model trained on shares."""
-        return float(self.scores[model]["auc"][-1])
+        return float(self.scores[model]["auc"])
 
     def pooled_auc(self, model: str) -> float:
         """Test AUC of the same model, trained in the open on both tables."""
-        return float(self.plain["pooled"][model]["auc"][-1])
+        return float(self.plain["pooled"][model]["auc"])
 
     def better_side_auc(self) -> float:
         """The best that either side reaches alone, with either model."""
-        return max(self.plain[side][model]["auc"][-1] for side in ("alice", "bob") for model in ("linear", "network"))
+        return max(self.plain[side][model]["auc"] for side in ("alice", "bob") for model in ("linear", "network"))
 
 
 def play(folder: Path, seed: int) -> Story:

@@ -4,12 +4,12 @@
     ```sh                           lines to run one after the other, on one machine
     ```sh fails                     the same, and the last line must fail
     ```sh alice                     lines to run on alice's machine
-    ```sh each                      lines to run on all three machines at once; NAME is the machine's own name, and a line
+    ```sh each                      lines to run on all three machines at once. NAME is the machine's own name; a line
                                     with OTHER is run for each of the two others
     ```text, ```text alice          lines that the last run printed (there), in this order; ... stands for anything
 
-A machine is a folder with a key store of its own. What people carry between machines is carried here: job and
-each party's data at first, programs and the public halves of keys whenever there are new ones. Not here: what a guide claims.
+A machine is a folder with a key store of its own. What people carry between machines is carried here: the job and each
+party's data at first, programs and the public halves of keys whenever there are new ones. Not here: claims.
 """
 
 from __future__ import annotations
@@ -69,18 +69,25 @@ class Reader:
             (self.folder / block.word).write_text(block.text, encoding="utf-8")
         elif block.language == "text":
             check_lines(self.printed[block.word], block.text, f"line {block.line}")
-        elif block.word in ("", "fails"):
-            self._here(block)
+        elif block.word == "each":
+            self._on_all_machines(block)
+        elif block.word in PARTIES:
+            self._on_machine(block.word, block.text.replace("NAME", block.word))
         else:
-            self._on_machines(PARTIES if block.word == "each" else (block.word,), block)
+            self.printed = {"": self._lines(block.text, fails=block.word == "fails")}
 
     # -- one machine: in this process, which has torch loaded -----------------------------------------------------
 
-    def _here(self, block: Block) -> None:
-        *lines, last = block.text.splitlines()
-        printed = [self._line(line, expected=True) for line in lines]
-        printed.append(self._line(last, expected=block.word != "fails"))
-        self.printed = {"": "".join(printed)}
+    def _on_machine(self, name: str, text: str) -> None:
+        self._carry()
+        with self._monkeypatch.context() as patch:
+            patch.chdir(self._machines[name])
+            patch.setenv("TACIT_HOME", self._environment(name)["TACIT_HOME"])
+            self.printed = {name: self._lines(text)}
+
+    def _lines(self, text: str, *, fails: bool = False) -> str:
+        *lines, last = text.splitlines()
+        return "".join([*(self._line(line, expected=True) for line in lines), self._line(last, expected=not fails)])
 
     def _line(self, line: str, *, expected: bool) -> str:
         command, *arguments = shlex.split(line)
@@ -98,9 +105,9 @@ class Reader:
 
     # -- three machines: processes of their own -------------------------------------------------------------------
 
-    def _on_machines(self, names: tuple[str, ...], block: Block) -> None:
+    def _on_all_machines(self, block: Block) -> None:
         self._carry()
-        scripts = {name: self._script(block.text, name) for name in names}
+        scripts = {name: self._script(block.text, name) for name in PARTIES}
         running = {
             name: subprocess.Popen(
                 ["bash", "-ec", script], cwd=self._machines[name], env=self._environment(name), text=True,

@@ -1,13 +1,14 @@
 """Three machines in one folder: three key stores that trust each other, three working folders, free ports, and the real
 command line on each of them, watched as a person before each screen would.
 
-A machine's process is forked from the fork server (0.2 s), or started afresh with `cold=True` (seconds: it loads torch).
+A machine's process is forked from the fork server (0.2 s), or started afresh with `cold=True` (it loads torch: 3 s).
 Both run the same `main()` with real files as standard output and standard error.
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import re
 import secrets
@@ -245,6 +246,13 @@ class Machines:
         """Files in a party's folder that were not there before the run."""
         known = {path.name for path in PROGRAMS.iterdir()} | {"table.csv", "job.toml", "hold", "__pycache__"}
         return {path.name for path in self.at(name).iterdir()} - known
+
+    def nothing_but_a_report_of_failure(self) -> None:
+        """No model and no part of a file at any party; who has a report can read in it that the run failed."""
+        for name in self.homes:
+            assert self.leftovers(name) <= {"report.json"}, (name, self.leftovers(name))
+            report = self.at(name) / "report.json"
+            assert not report.exists() or json.loads(report.read_text())["completed"] is False
 
     def _warm(self, name: str, arguments: tuple[str, ...], prepare: Callable[[], None] | None) -> Process:
         pipes = [self.folder / f".{name}-{len(self.processes)}-{stream}" for stream in ("out", "err")]

@@ -94,7 +94,7 @@ def fields(
 
 
 def faults(parts: Sequence[Field]) -> list[str]:
-    """Where the view is not uniform: bytes by chi-square, bits by their mean, all pairs of bits by their correlation."""
+    """Where the view is not uniform: bytes by chi-square, bits by their mean, pairs of bits by their correlation."""
     found = []
     for part in parts:
         runs = part.bits.shape[0]

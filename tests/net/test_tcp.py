@@ -259,7 +259,7 @@ def test_what_strangers_did_is_told_if_a_party_stays_away(gather: Gather, pair: 
 
 def test_silent_strangers_are_kept_in_bounded_number(gather: Gather, pair: Site) -> None:
     gathering = gather(pair)
-    gathering.come(0, deadline_s=1.0)
+    gathering.come(0, deadline_s=0.6)
     strangers = [knock(pair.endpoints[0]) for _ in range(40)]
     assert "only strangers came: 8 crowded out" in gathering.failed(0).message
     for stranger in strangers:
@@ -450,7 +450,7 @@ def test_a_party_killed_or_stopped_in_the_middle_of_a_large_frame_is_named(
             if step == 0:
                 tell("ready")
 
-    crew.start([body] * 3, site=site, deadline_s=0.9)
+    crew.start([body] * 3, site=site, deadline_s=0.7)
     assert [crew.hear(place) for place in range(3)] == ["ready"] * 3
     crew.signal(1, number)
     for place in (0, 2):

@@ -17,7 +17,7 @@ from kit.sharing import opened
 from tacit.protocols import Plain
 
 KEYS = {frozenset(pair): hashlib.sha256(repr(pair).encode()).digest() for pair in ((0, 1), (0, 2), (1, 2))}
-TRAIN, HELD_OUT = 1_024, 512
+TRAIN, HELD_OUT = 896, 512
 CHOICE = np.random.default_rng(20).integers(0, 2, TRAIN + HELD_OUT)
 
 

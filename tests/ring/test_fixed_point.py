@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -187,3 +189,17 @@ def test_a_factor_that_would_be_lost_is_refused(constant: float) -> None:
 def _keeps(fixed: FixedPoint) -> Callable[[float], bool]:
     """Numbers that are zero or at least one unit, and do not round up to the end of the range."""
     return lambda v: v == 0 or 1 <= abs(v) * 2**fixed.frac_bits < 2**fixed.value_bits - 1
+
+
+def test_the_table_of_ranges_in_the_documents_is_the_one_in_the_code() -> None:
+    page = (Path(__file__).parents[2] / "docs/design/fixed-point.md").read_text()
+    rows = re.findall(r"^\| (\d+) \| 2\^-(\d+) \| 2\^(\d+) \| 2\^(\d+) \| 2\^(\d+) \|$", page, re.MULTILINE)
+    assert len(rows) == 5
+    for frac, unit, value, product, integer in (map(int, row) for row in rows):
+        fixed = FixedPoint(64, frac)
+        assert unit == frac
+        assert 2.0**value == fixed.largest
+        assert product == fixed.product_bits - 2 * frac
+        assert fixed.encode(2**integer - 1) == (2**integer - 1) << frac
+        with pytest.raises(NotRepresentable):
+            fixed.encode(2**integer)

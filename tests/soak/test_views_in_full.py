@@ -41,11 +41,12 @@ def test_a_gate_with_one_pad_left_out_is_caught(row: Row, victim: int, rng: np.r
 
 
 @VICTIMS
-@pytest.mark.parametrize("row", blinded_rows(8, (1, 2, 3, 4, 5, 6)), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", blinded_rows(8, (1, 4, 6)), ids=lambda row: row.name)
 def test_every_view_of_the_8_bit_ring_occurs_exactly_once(row: Row, victim: int, rng: np.random.Generator) -> None:
-    # 2^24 views at a time; product_truncated at bob has 32 bits of pads and is enumerated three pads of four at a time.
-    complete = assert_views_enumerate(row, victim, fixed_inputs(rng, 8), bits_max=24)
-    assert complete == (sum(hidden_pads(row, victim, 8).values()) <= 24)
+    # Up to 2^24 views in one batch, 8 GB; of the 2^32 of product_truncated at bob two pads at a time.
+    small_enough = sum(hidden_pads(row, victim, 8).values()) <= 24
+    complete = assert_views_enumerate(row, victim, fixed_inputs(rng, 8), bits_max=24 if small_enough else 16)
+    assert complete == small_enough
 
 
 @VICTIMS

@@ -40,12 +40,13 @@ def test_the_weights_of_the_linear_model_follow_float64(story: Story) -> None:
 
 
 def test_the_report_lists_every_reveal_and_nothing_else(story: Story) -> None:
-    listed = {(entry["name"], entry["to"], entry["count"]) for entry in story.cost["disclosures"]}
+    listed = {(entry["name"], entry["shape"], entry["to"], entry["count"]) for entry in story.cost["disclosures"]}
     assert listed == {
-        ("same row order", "all", 1),
-        ("training loss", "bob", 10),
-        ("test scores", "bob", 10),
-        ("weights", "alice", 1),
+        ("same row order", "[]", "all", 1),
+        ("training loss", "[]", "bob", 10),
+        ("epoch scores", "[256, 1]", "bob", 10),
+        ("test scores", "[1400, 1]", "bob", 2),
+        ("weights", "6 tensors, 578 values", "alice", 1),
     }
     assert all(entry["line"].startswith("train.py:") for entry in story.cost["disclosures"])
 

@@ -1,10 +1,8 @@
-"""What the others see when one party is killed, stops, is cut off or talks nonsense: one error that names it, and soon."""
+"""What the others see when one party is killed, stops, is cut off or talks nonsense: one error that names it, soon."""
 
 from __future__ import annotations
 
-import os
 import re
-import select
 import signal
 from collections.abc import Iterator
 from functools import partial
@@ -12,10 +10,9 @@ from time import monotonic
 
 import pytest
 import safetensors.torch
+
 from kit.machines import KILLED, NAMES, Ended, Machines, Process
 from kit.proxy import Proxy
-
-from tacit.session import launch
 
 AT_ONCE_S = 3.0  # a lost connection is noticed at once; this is for a busy machine
 RECEIVE_S = 2.0
@@ -31,12 +28,6 @@ def named(ended: Ended, culprit: str, *, step: bool = True) -> tuple[str, str, s
     if step:
         assert re.search(r"step \d+ \S+", message), message
     return kind, message, hint
-
-
-def nothing_is_left(machines: Machines) -> None:
-    """No report, no model, no part of either."""
-    for name in NAMES:
-        assert not machines.leftovers(name), (name, machines.leftovers(name))
 
 
 def held(machines: Machines, name: str, moment: str, **options: object) -> tuple[Process, list[Process]]:
@@ -63,7 +54,7 @@ def test_the_others_stop_at_once_when_a_party_is_killed(machines: Machines, name
         assert ended.at_s - killed_s < AT_ONCE_S
         assert named(ended, name)[0] in ("PeerLost", "PeerStopped")
     assert victim.end().code == KILLED
-    nothing_is_left(machines)
+    machines.nothing_but_a_report_of_failure()
 
 
 def test_a_party_killed_before_it_connects_is_missed_after_the_deadline_for_connecting(machines: Machines) -> None:
@@ -72,7 +63,7 @@ def test_a_party_killed_before_it_connects_is_missed_after_the_deadline_for_conn
     victim.kill()
     for process in others:
         assert named(process.end(), "bob", step=False)[0] == "PeerAbsent"
-    nothing_is_left(machines)
+    machines.nothing_but_a_report_of_failure()
 
 
 def test_a_kill_between_the_last_reveal_and_the_end_takes_nothing_from_the_others(machines: Machines) -> None:
@@ -103,7 +94,7 @@ def test_a_stopped_party_is_named_within_the_deadline_and_hears_it_when_it_goes_
     assert "PeerSilent" in kinds
     victim.kill(signal.SIGUSR1).kill(signal.SIGCONT)
     assert named(victim.end(AT_ONCE_S), "")[0] in ("PeerLost", "PeerStopped")
-    nothing_is_left(machines)
+    machines.nothing_but_a_report_of_failure()
 
 
 # ---- the wire -------------------------------------------------------------------------------------------------------
@@ -129,7 +120,7 @@ def test_a_cut_connection_stops_everybody_at_once(machines: Machines, wire: Prox
         assert ended.at_s - cut_s < AT_ONCE_S
     bob.kill(signal.SIGUSR1)
     named(bob.end(AT_ONCE_S), "alice")
-    nothing_is_left(machines)
+    machines.nothing_but_a_report_of_failure()
 
 
 def test_a_silent_wire_stops_everybody_within_the_deadline(machines: Machines, wire: Proxy) -> None:
@@ -141,7 +132,7 @@ def test_a_silent_wire_stops_everybody_within_the_deadline(machines: Machines, w
         ended = process.end()
         named(ended, "")
         assert ended.at_s - silent_s < RECEIVE_S + 3
-    nothing_is_left(machines)
+    machines.nothing_but_a_report_of_failure()
 
 
 # ---- nonsense from a party with the right key -----------------------------------------------------------------------
@@ -190,49 +181,4 @@ def test_nonsense_of_a_party_is_refused_with_its_name(machines: Machines, what: 
     assert "\x1b" not in ended["alice"].err + ended["crypto-producer"].err
     assert bob.ended is None
     bob.kill()
-    nothing_is_left(machines)
-
-
-# ---- all parties on one machine -------------------------------------------------------------------------------------
-
-
-def run_here(machines: Machines, moment: str, name: str) -> tuple[Process, int]:
-    """(`tacit run --parties`, the number of the process of party `name`) once that party waits at the moment."""
-    machines.write("alice", "hold", f"{name} {moment}\n")
-    job = (machines.at("alice") / "job.toml").read_text()
-    machines.write("alice", "job.toml", job + '[parties.bob.inputs.table]\npath = "../bob/table.csv"\n')
-    whole = machines.command("alice", "run", "train.py", "--parties", ",".join(NAMES), "--report", "report.json")
-    whole.until(f"{name} | held at {moment}")
-    return whole, int(re.findall(rf"held at {moment} (\d+)", whole.screen())[0])
-
-
-def test_a_party_of_this_machine_that_stops_is_named_and_does_not_survive_the_command(machines: Machines) -> None:
-    machines.jobs(receive_s=RECEIVE_S)
-    whole, pid = run_here(machines, "step 3", "bob")
-    begun_s = monotonic()
-    os.kill(pid, signal.SIGSTOP)
-    ended = whole.end()
-    assert named(ended, "bob")[0] == "PeerSilent"
-    assert ended.at_s - begun_s < RECEIVE_S + launch.GRACE_S + AT_ONCE_S
-    assert gone(pid)
-    assert not machines.leftovers("alice")
-
-
-def gone(pid: int) -> bool:
-    """Whether the process ends within a moment."""
-    try:
-        fd = os.pidfd_open(pid)
-    except ProcessLookupError:
-        return True
-    try:
-        return bool(select.select([fd], [], [], AT_ONCE_S)[0])
-    finally:
-        os.close(fd)
-
-
-def test_ctrl_c_ends_the_command_and_every_party(machines: Machines) -> None:
-    whole, pid = run_here(machines, "step 3", "bob")
-    whole.kill(signal.SIGINT)
-    ended = whole.end(AT_ONCE_S)
-    assert (ended.code, ended.err.strip()) == (130, "interrupted")
-    assert gone(pid)
+    machines.nothing_but_a_report_of_failure()

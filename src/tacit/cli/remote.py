@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from tacit.cli.keys import ask_passphrase
-from tacit.cli.local import PROTECTION, allowance, saved_model
+from tacit.cli.local import PROTECTION, Keep, allowance, nothing_happened, saved_model
 from tacit.cli.screen import Screen
 from tacit.cli.script import run_script, settings_for
 from tacit.net.tcp import Endpoint, TransportIdentity, connect_all
@@ -15,8 +14,8 @@ from tacit.session import process
 from tacit.session.job import Job
 
 
-def run_as(script: Path, job: Job, me: str) -> dict[str, Any]:
-    """Run the program as party `me`; the account of this party."""
+def run_as(script: Path, job: Job, me: str, keep: Keep) -> None:
+    """Run the program as party `me`; `keep` gets the account of this party."""
     from tacit.crypto.keystore import KeyStore
     from tacit.net.mesh import Mesh
     from tacit.session.disclosure import Disclosures
@@ -45,11 +44,13 @@ def run_as(script: Path, job: Job, me: str) -> dict[str, Any]:
         screen.status(f"connected   {', '.join(job.names)} (mutual TLS 1.3, trusted keys)")
         return Mesh(place, job.names, channels, deadline_s=job.deadlines.receive_s)
 
+    settings = settings_for(script, job)
     disclosures = Disclosures(partial(allowance, job), job.source)
-    outcome = take_part(party, settings_for(script, job), meet, partial(run_script, script), disclosures)
-    account = outcome.account or {
-        "party": me, "parties": list(job.names), "protocol": job.protocol,
-        "rounds": 0, "bytes_sent": 0, "seconds": 0.0, "disclosures": [],
-    }
-    screen.closing(account, saved_model(job, account) if me == job.model_to else None)
-    return account
+    account = nothing_happened(job) | {"party": me, "bytes_sent": 0}
+    try:
+        program = partial(run_script, script, settings.terms.program)
+        take_part(party, settings, meet, program, disclosures, account.update)
+    finally:  # what was revealed before a failure was revealed
+        if account["rounds"]:
+            screen.closing(account, saved_model(job, account) if me == job.model_to else None)
+        keep(account)

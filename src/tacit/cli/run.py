@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,7 +36,7 @@ def add_commands(group: click.Group) -> None:
 @click.option("--as", "me", metavar="NAME", help="Run as this party of the job, with its identity.")
 @click.option("--job", "job_path", type=click.Path(path_type=Path), help="Job file, or a flat JSON map of addresses.")
 @click.option("--input", "input_path", type=click.Path(path_type=Path), help="This party's data file, with a JSON map.")
-@click.option("--show", is_flag=True, help="Say what the program would do and reveal; connect to nobody.")
+@click.option("--show", is_flag=True, help="Run it on made-up data, connected to nobody; say what it would reveal.")
 @click.option("--report", type=click.Path(path_type=Path), help="Write cost and disclosures as JSON to this file.")
 def run(
     script: Path,
@@ -70,18 +71,16 @@ def run(
 
         show_program(script, job, me)
         return
-    account: dict[str, Any]
+    keep = partial(write_report, report)
     if parties is not None:
         from tacit.cli.local import run_here
 
-        account = run_here(script, job)
+        run_here(script, job, keep)
     else:
         from tacit.cli.remote import run_as
 
         assert me is not None
-        account = run_as(script, job, me)
-    if report is not None:
-        write_report(report, account)
+        run_as(script, job, me, keep)
 
 
 def find_job(script: Path, path: Path | None, parties: str | None) -> Job:
@@ -136,8 +135,10 @@ def check_writable(report: Path) -> None:
         raise StorageTrouble(f"cannot write the report {report}", hint="name a file in an existing folder")
 
 
-def write_report(path: Path, account: dict[str, Any]) -> None:
-    """Replace the file as a whole."""
+def write_report(path: Path | None, account: dict[str, Any]) -> None:
+    """Replace the file as a whole; without a path there is nothing to do."""
+    if path is None:
+        return
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         partial.write_text(json.dumps(account, indent=2) + "\n", encoding="utf-8")

@@ -27,7 +27,7 @@ class Screen:
 
     def __init__(self, parties: Sequence[str], *, named_lines: bool) -> None:
         # A pipe has no width of its own; 100 columns keep tables whole in logs.
-        width = None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "100"))
+        width = None if sys.stdout.isatty() else _columns()
         self.console = Console(highlight=False, width=width)
         self._parties = tuple(parties)
         self._margin = max(map(len, parties)) if named_lines else 0
@@ -38,7 +38,7 @@ class Screen:
     def header(self, script: str, protocol: str, protection: str) -> None:
         """Before anything connects."""
         self.console.print(Text.assemble((script, "bold"), f"  among {', '.join(self._parties)}"))
-        self.console.print(f"protection  {protocol}: {protection}")
+        self.console.print(Text(f"protection  {protocol}: {protection}"), soft_wrap=True)
 
     def status(self, text: str) -> None:
         """One line about the run itself."""
@@ -81,14 +81,20 @@ class Screen:
         cost.add_row("time", f"{account['seconds']:.1f} s since the parties connected")
         if saved is not None:
             cost.add_row("model", f"saved at {os.path.relpath(saved)}")
+        title = "run" if account.get("completed", True) else "run, not completed"
         self.console.print(
-            Panel(Group(cost, Text(), disclosure_table(account["disclosures"])), title="run", box=ROUNDED)
+            Panel(Group(cost, Text(), disclosure_table(account["disclosures"])), title=title, box=ROUNDED)
         )
 
     def _clear(self) -> None:
         if self._live:
             self.console.file.write("\r\x1b[2K")
             self._live = False
+
+
+def _columns() -> int:
+    text = os.environ.get("COLUMNS", "")
+    return int(text) if text.isdecimal() and int(text) >= 40 else 100
 
 
 def disclosure_table(disclosures: Sequence[Mapping[str, Any]]) -> Table | Text:

@@ -1,7 +1,8 @@
 """`tacit run --show`: what a program is about to do, found by doing it on made-up data under the plain protocol.
 
-Nothing connects, no input file is read beyond its first line, and nothing is written outside a temporary folder. The
-program itself runs, three times over, so whoever reads its source knows what that means. Searching the text for reveals
+Nothing connects, tacit reads no input file beyond its first line and writes nothing outside a temporary folder. The
+program itself runs, with all the rights of whoever calls it, and can tell that the data are made up: a dry run finds
+what an honest program reveals, and nothing replaces reading the others. Searching the text for reveals
 would miss those behind a function or a loop; a dry run meets every one that made-up data can reach.
 """
 
@@ -20,7 +21,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tacit.cli import made_up
-from tacit.cli.local import PROTECTION
+from tacit.cli.local import PROTECTION, joined_disclosures
 from tacit.cli.screen import Screen
 from tacit.cli.script import run_script, settings_for
 from tacit.crypto.primitives import digest
@@ -47,24 +48,26 @@ def show_program(script: Path, job: Job, me: str | None) -> None:
     files = program_files(script)
     console.print(Text.assemble(("program     ", "bold"), f"{script}   digest {program_digest(files)}"))
     for name, hexadecimal in files.items():
-        console.print(f"            {name}   {hexadecimal[:16]}")
+        console.print(Text(f"            {name}   {hexadecimal[:16]}"))
     console.print(Text.assemble(("protection  ", "bold"), f"{job.protocol}: {PROTECTION[job.protocol]}"))
     pairs = "; ".join(" with ".join(pair) for pair in combinations(job.names, 2))
     console.print(f"            could collude: {pairs}")
     console.print(_parties(job, me))
+    if job.model_to is not None and job.model_out is not None:
+        console.print(f"            a revealed model is saved by {job.model_to} at {os.path.relpath(job.model_out)}")
     accounts = rehearse(script, job)
     console.print(_reveals(job, accounts))
     listed = {(entry["name"], entry["to"]) for entry in accounts}
     for reveal in job.reveals:
         if (reveal.name, reveal.to) not in listed:
-            console.print(f'allowed but not met in the dry run: "{reveal.name}" to {reveal.to}', style="dim")
-    console.print("nothing was connected; the dry run used made-up data", style="dim")
+            console.print(Text(f'allowed but not met in the dry run: "{reveal.name}" to {reveal.to}', style="dim"))
+    console.print("The program ran, on made-up data and connected to nobody. That is no test of its honesty: read it.")
 
 
 def program_digest(files: Mapping[str, str]) -> str:
     """One short name for all files of a program, to be compared by telephone."""
-    whole = digest(*(f"{name}\0{value}".encode() for name, value in files.items())).hex()[:16]
-    return "-".join(whole[at : at + 4] for at in range(0, 16, 4))
+    whole = digest(*(f"{name}\0{value}".encode() for name, value in files.items())).hex()[:40]
+    return "-".join(whole[at : at + 4] for at in range(0, 40, 4))
 
 
 def rehearse(script: Path, job: Job) -> list[dict[str, Any]]:
@@ -75,21 +78,20 @@ def rehearse(script: Path, job: Job) -> list[dict[str, Any]]:
         settings = replace(settings_for(script, job), protocol="plain")
         plan = Rehearsal(script.absolute(), pretended, settings, folder)
         children = Children(job.names, request(partial(_party, plan), len(job.names), linked=True))
-        last_lines: list[str] = []
+        ledgers: list[list[dict[str, Any]]] = []
 
         def on_message(place: int, message: tuple[Any, ...]) -> None:
-            if message[0] == "line":
-                last_lines.append(f"{job.names[place]} | {message[1]}")
+            if message[0] == "account":
+                ledgers.append(message[1]["disclosures"])
 
         try:
-            accounts = children.watch(on_message)
+            children.watch(on_message)
         except TacitError as error:
             raise type(error)(f"the dry run stopped: {error.message}", hint=error.hint) from None
-    disclosures: list[dict[str, Any]] = next((entry["disclosures"] for entry in accounts if entry is not None), [])
-    return disclosures
+    return joined_disclosures(ledgers)
 
 
-def _party(plan: Rehearsal, place: int, links: Any, report: Any) -> dict[str, Any] | None:
+def _party(plan: Rehearsal, place: int, links: Any, report: Any) -> None:
     from tacit.session.disclosure import Disclosures, allow_everything
     from tacit.session.party import Party
 
@@ -97,8 +99,10 @@ def _party(plan: Rehearsal, place: int, links: Any, report: Any) -> dict[str, An
     name = plan.job.names[place]
     party = Party(name, place, plan.job.names, plan.job, plan.job.party(name).inputs, progress_to(report))
     meet = partial(socket_mesh, party, links, plan.settings.deadline_s)
-    program = partial(run_script, plan.script)
-    return take_part(party, plan.settings, meet, program, Disclosures(allow_everything)).account
+    program = partial(run_script, plan.script, plan.settings.terms.program)
+    take_part(
+        party, plan.settings, meet, program, Disclosures(allow_everything), partial(report.send, "account")
+    )
 
 
 def _parties(job: Job, me: str | None) -> Table:

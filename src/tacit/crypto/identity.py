@@ -121,6 +121,7 @@ def throwaway(name: str) -> Identity:
     """A fresh identity that lives in memory only: for runs on one machine, and for tests."""
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
     from cryptography.hazmat.primitives.asymmetric.mldsa import MLDSA65PrivateKey
+
     from tacit.crypto.certificate import make_certificate
 
     check_party_name(name, KeyStoreError)

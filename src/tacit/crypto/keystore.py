@@ -148,6 +148,11 @@ class KeyStore:
     def _check_folders(self) -> None:
         """Nobody else may write here: who can swap a file in trusted/ can be any party."""
         for folder in (self.home, self._identities, self._trusted):
+            if folder.exists() and folder.stat().st_uid not in (os.geteuid(), 0):
+                raise KeyStoreError(
+                    f"{folder} belongs to another user, who may put any key there",
+                    hint="set TACIT_HOME to a folder of your own",
+                )
             if folder.exists() and folder.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH):
                 raise KeyStoreError(
                     f"others may write to {folder}: expected rights 0700, got {folder.stat().st_mode & 0o7777:04o}",
@@ -212,6 +217,8 @@ def _read_file(path: Path, *, secret: bool = False) -> bytes:
             state = os.fstat(file.fileno())  # of the open file: what is checked is what is read
             if not stat.S_ISREG(state.st_mode):
                 raise KeyStoreError(f"{path} is no plain file", hint="remove it, or put the right file there")
+            if secret and state.st_uid not in (os.geteuid(), 0):
+                raise KeyStoreError(f"{path} belongs to another user", hint="use an identity that you made yourself")
             if secret and state.st_mode & 0o077:
                 raise KeyStoreError(
                     f"others may read {path}: expected rights 0600, got {state.st_mode & 0o7777:04o}",

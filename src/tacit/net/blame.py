@@ -13,7 +13,9 @@ from tacit.errors import PeerDiverged, PeerLost, PeerSilent, PeerStopped
 from tacit.net.frames import SAME_PROGRAM, describe
 
 PING_EVERY_S = 1.0
-FRESH_PINGS = 2.5  # a party that pinged within so many intervals is known to wait; always less than a deadline
+PING_EVERY_S_MIN = 0.1  # whatever the deadline: allowance.py counts on it
+FRESH_PINGS = 2.5  # a party that pinged within so many intervals is known to wait; less than any deadline above 0.25 s
+HELD_UP_DEADLINES_MAX = 10  # a party may go from step to step for so long without a byte for us
 
 
 class Standing(NamedTuple):
@@ -54,34 +56,48 @@ class Overdue(Exception):
         self.fault = fault
 
 
+class Clock(NamedTuple):
+    """How long one peer keeps us waiting."""
+
+    silent_since_s: float  # its deadline counts from here
+    moved_bytes: int  # payload until then
+    idle_since_s: float  # no payload has moved since, whatever the peer said
+
+
 class Patience:
     """The clocks of one party's waits and what the others said about theirs.
 
-    Silence is what counts, not duration: a clock starts again with each byte of payload that moves.
+    Silence is what counts, not duration: a clock starts again with each byte of payload that moves. What a peer says of
+    itself can start it again too, but only while it claims to advance, and not for ever: words cost it nothing.
     """
 
     def __init__(self, me: int, names: Sequence[str], deadline_s: float) -> None:
         self.deadline_s = deadline_s
         self._me = me
         self._names = names
-        self._ping_every_s = min(PING_EVERY_S, deadline_s / 3)
+        self._ping_every_s = max(PING_EVERY_S_MIN, min(PING_EVERY_S, deadline_s / 3))
         self._next_ping_s: float | None = None
         self._standings: dict[int, Standing] = {}
-        self._clocks: dict[int, tuple[float, int]] = {}  # {place: (silent since, bytes moved until then)}
+        self._clocks: dict[int, Clock] = {}
+        self._furthest: dict[int, int] = {}  # {place: highest step it told of during this wait}
 
     def forget_clocks(self) -> None:
         """A new wait begins."""
         self._clocks.clear()
+        self._furthest.clear()
         self._next_ping_s = None
 
     def hear(self, place: int, standing: Standing, moved_bytes: int) -> None:
         """A PING of `place` has come."""
-        before = self._standings.get(place)
-        if before is None or before[1:] != standing[1:]:
-            # It has moved on and only now waits for somebody: its clock starts again, and it will itself run out of
-            # patience before we do.
-            self._clocks[place] = (standing.heard_s, moved_bytes)
         self._standings[place] = standing
+        if standing.step > self._furthest.get(place, -1):
+            # It has moved on and only now waits for somebody: its clock starts again, and it will itself run out of
+            # patience before we do. A step it told of before starts nothing: an honest party never goes back.
+            self._furthest[place] = standing.step
+            clock = self._clocks.get(place)
+            idle = clock is not None and clock.moved_bytes == moved_bytes
+            idle_since_s = clock.idle_since_s if clock is not None and idle else standing.heard_s
+            self._clocks[place] = Clock(standing.heard_s, moved_bytes, idle_since_s)
 
     def judge(self, awaited: Mapping[int, int], at: tuple[int, str], now_s: float) -> float:
         """When to judge again at the latest. `awaited` is {place: bytes moved so far}. Raises Overdue."""
@@ -90,12 +106,16 @@ class Patience:
         next_s = self._next_ping_s
         for place, moved_bytes in awaited.items():
             clock = self._clocks.get(place)
-            if clock is None or clock[1] != moved_bytes:
-                clock = self._clocks[place] = (now_s, moved_bytes)
-            waited_s = now_s - clock[0]
+            if clock is None or clock.moved_bytes != moved_bytes:
+                clock = self._clocks[place] = Clock(now_s, moved_bytes, now_s)
+            waited_s = now_s - clock.silent_since_s
             if waited_s >= self.deadline_s:
                 raise self._verdict(place, at, waited_s, now_s)
-            next_s = min(next_s, clock[0] + self.deadline_s)
+            idle_s = now_s - clock.idle_since_s
+            idle_s_max = self.deadline_s * HELD_UP_DEADLINES_MAX
+            if idle_s >= idle_s_max:
+                raise self._held_up(place, at, idle_s)
+            next_s = min(next_s, clock.silent_since_s + self.deadline_s, clock.idle_since_s + idle_s_max)
         return next_s
 
     def ping_is_due(self, now_s: float) -> bool:
@@ -103,6 +123,18 @@ class Patience:
         if due:
             self._next_ping_s = now_s + self._ping_every_s
         return due
+
+    def _held_up(self, place: int, at: tuple[int, str], idle_s: float) -> Overdue:
+        # Not along the chain of waits: it is this party's own word that kept us here.
+        name = self._names[place]
+        return Overdue(
+            place,
+            PeerSilent(
+                f"{describe(place, name)} has told of one step after another for {idle_s:.0f} s and has sent us "
+                f"nothing; we are at {where(*at)}",
+                hint=f"ask at {name} what it is doing; if it is right, a longer deadline is set in the job file",
+            ),
+        )
 
     def _verdict(self, overdue: int, at: tuple[int, str], waited_s: float, now_s: float) -> Overdue:
         fresh_s = self._ping_every_s * FRESH_PINGS

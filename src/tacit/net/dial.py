@@ -1,7 +1,8 @@
 """Calling one party until it answers: connect, TLS, and the welcome that says it accepts our key.
 
 In TLS 1.3 the side that connects is done before the other side has judged its certificate. So a call counts as
-answered only when WELCOME has come; without it, a refused key would look like a lost connection much later.
+answered only when WELCOME has come; without it, a refused key would look like a lost connection much later. What is
+said before the other side has shown its key may come from anybody on the way: it fails an attempt and decides nothing.
 Not here: waiting (tcp.py polls), and the answering side (door.py).
 """
 
@@ -51,6 +52,7 @@ class Dial:
         self.place = place
         self.attempts = 0
         self.last = "no attempt was made"  # why the last attempt failed
+        self.complaint: PeerMismatch | None = None  # what the last attempt was told by somebody who proved nothing
         self.wake_s = now_s  # when `advance` must be called at the latest
         self._me = me
         self._parties = parties
@@ -91,9 +93,10 @@ class Dial:
                 sock.close()
         self._tls = self._sock = None
 
-    def _again(self, now_s: float, why: str) -> TlsChannel | None:
+    def _again(self, now_s: float, why: str, complaint: PeerMismatch | None = None) -> TlsChannel | None:
         self.close()
         self.last = why
+        self.complaint = complaint
         self._state = State.PAUSED
         self.wake_s = now_s + self._pause_s
         self._pause_s = min(self._pause_s * PAUSE_GROWTH, LONGEST_PAUSE_S)
@@ -160,13 +163,16 @@ class Dial:
 
     def _refused(self, now_s: float, fault: OSError) -> TlsChannel | None:
         reason = fault.reason if isinstance(fault, ssl.SSLError) else ""
-        if reason in KEY_REFUSALS:
+        proven = self._state is State.WAITING_FOR_WELCOME
+        if proven and reason in KEY_REFUSALS:
             self._key_refused()
-        if reason == "TLSV1_UNRECOGNIZED_NAME":
-            raise PeerMismatch(
-                f"{self._sender} expects nobody at place {self._me} to connect, and that is our place",
+        if not proven and reason == "TLSV1_UNRECOGNIZED_NAME":
+            what = f"expects nobody at place {self._me} to connect, and that is our place"
+            complaint = PeerMismatch(
+                f"what answers at {self._endpoint.address} as {self._sender} {what}",
                 hint="all job files must name the same parties in the same order",
             )
+            return self._again(now_s, f"what answers there {what}", complaint)
         if isinstance(fault, ssl.SSLError) and not isinstance(fault, ssl.SSLEOFError | ssl.SSLZeroReturnError):
             return self._again(now_s, f"what answers there does not speak TLS 1.3 as we do ({words(fault)})")
         return self._again(now_s, words(fault))

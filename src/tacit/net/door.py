@@ -108,7 +108,7 @@ class Door:
         self._listener.close()
 
     def _accept(self, now_s: float) -> None:
-        while True:
+        for _ in range(GUESTS_MAX):  # poll reports the rest: a crowd must not keep us from those already inside
             try:
                 sock, _ = self._listener.accept()
             except OSError:  # nobody left, or one that has gone again

@@ -2,7 +2,8 @@
 
 Reading goes through a small look-ahead buffer, so that a short frame costs one system call; the rest of a long payload
 is received straight into the memory that waits for it. A frame that nobody has asked for stays parked: its header is
-known, its payload stays in the kernel and slows the sender down, as it should.
+known, its payload stays in the kernel and slows the sender down, as it should. Reading stops after a bounded amount
+even if more has come: however much one peer sends, the others are served and clocks are looked at in between.
 Not here: waiting, deadlines and blame (mesh.py).
 """
 
@@ -28,6 +29,8 @@ from tacit.net.frames import (
 
 JOIN_BYTES_MAX = 16 * 1024  # header and this much payload leave together: one system call, one TLS record
 LOOK_AHEAD_BYTES = 32 * 1024  # holds any frame that must be handled at once, and a whole TLS record
+TURN_STEPS_MAX = 64  # reads, or control frames: one `pull` does no more of them, a millisecond's work
+TURN_BYTES_MAX = 4 * 1024 * 1024  # and moves no more payload
 LAST_WORDS_BYTES_MAX = 64 * 1024 * 1024  # far above what a kernel buffers for one connection
 
 IMMEDIATE = frozenset({Kind.PING, Kind.ABORT, Kind.BYE})
@@ -69,6 +72,7 @@ class Link:
         self.out: deque[memoryview] = deque()
         self.said_bye = False
         self.ended = False  # nothing more will come from the channel
+        self.paused = False  # the last `pull` stopped because it had done enough, not because nothing was there
         self.moved_bytes = 0  # payload, both directions: progress, as deadlines count it
         self.frames_sent = self.frames_received = 0
         self.payload_bytes_sent = self.payload_bytes_received = 0
@@ -114,11 +118,17 @@ class Link:
 
     def unread(self) -> bool:
         """Whether `pull` may find something although poll says nothing."""
+        if self.paused:
+            return True
         return self.head is None and (self._end > self._start or (not self.ended and self.channel.pending()))
 
     def pull(self) -> None:
-        """Read what has come: control frames act at once, the wanted frame fills its room, any other stays parked."""
-        while True:
+        """Read what has come: control frames act at once, the wanted frame fills its room, any other stays parked.
+
+        Ends after a bounded amount of work, with `paused`, even if the peer never stops sending.
+        """
+        self.paused = False
+        for _ in range(TURN_STEPS_MAX):
             if self._room is not None:
                 self._fill_room()
                 return
@@ -151,6 +161,7 @@ class Link:
                 return
             self._room, self._filled = want.accept(self.head, self.sender), 0
             self.head = None
+        self.paused = True
 
     def _after_bye(self) -> None:
         if self.want is not None:
@@ -168,11 +179,16 @@ class Link:
             room[filled : filled + ready] = self._view[self._start : self._start + ready]
             self._start += ready
             filled += ready
-        while filled < size:
-            count = self._read(room[filled:] if filled else room)
+        goal = min(size, filled + TURN_BYTES_MAX)
+        steps = 0
+        while filled < goal and steps < TURN_STEPS_MAX:
+            count = self._read(room[filled:goal] if filled or goal < size else room)
             if count == 0:
                 break
             filled += count
+            steps += 1
+        else:
+            self.paused = filled < size
         self.moved_bytes += filled - self._filled
         self._filled = filled
         if filled == size:

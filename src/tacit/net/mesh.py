@@ -8,16 +8,16 @@ Not here: what payloads mean (session), how bytes travel (channel.py and its lea
 
 from __future__ import annotations
 
-import select
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from time import monotonic
 from typing import Any, NoReturn
 
-from tacit.errors import PeerFault, PeerLost
+from tacit.errors import Misuse, PeerFault, PeerLost
+from tacit.net.allowance import PINGS_PER_S_MAX, PingAllowance
 from tacit.net.blame import Overdue, Patience, Standing, lost_fault, stopped_fault
 from tacit.net.channel import Channel
 from tacit.net.frames import (
+    CONTROL_BYTES_MAX,
     PLACES_MAX,
     Frame,
     Kind,
@@ -30,24 +30,12 @@ from tacit.net.frames import (
 )
 from tacit.net.link import Link, Want
 from tacit.net.parting import part
+from tacit.net.statistics import LinkStatistics, statistics_of
+from tacit.net.watch import CLOSED, READABLE, WRITABLE, Watch, has_closed
 
 Buffer = Any  # anything with the buffer protocol; the type gets a name of its own in Python 3.12
 
 PARTING_S = 0.5  # how long an abort tries to get its words out
-
-_CLOSED = select.POLLRDHUP | select.POLLHUP | select.POLLERR | select.POLLNVAL
-
-
-@dataclass(frozen=True, slots=True)
-class LinkStatistics:
-    """What crossed one link. `socket_bytes_*` include headers, control frames and the transport's own framing."""
-
-    payload_bytes_sent: int
-    payload_bytes_received: int
-    frames_sent: int
-    frames_received: int
-    socket_bytes_sent: int
-    socket_bytes_received: int
 
 
 class Mesh:
@@ -61,9 +49,8 @@ class Mesh:
         self.culprit: int | None = None  # place blamed by the error that ended the run
         self._patience = Patience(me, self.names, deadline_s)
         self._links = {place: Link(place, names[place], channels[place], self._control) for place in sorted(channels)}
-        self._by_fd = {link.channel.fileno(): link for link in self._links.values()}
-        self._masks: dict[int, int] = {}
-        self._poll = select.poll()
+        self._allowances = {place: PingAllowance(monotonic()) for place in self._links}
+        self._watch = Watch(self._links.values())
         self._at = (0, "start")
         self._fault: PeerFault | None = None
         self._closed = False
@@ -103,6 +90,12 @@ class Mesh:
         """Queue a HELLO or CONFIRM frame and send what fits; a later wait sends the rest."""
         if kind not in (Kind.HELLO, Kind.CONFIRM):
             raise ValueError(f"{kind.name} is not the caller's to send")
+        if len(payload) > CONTROL_BYTES_MAX:
+            raise Misuse(
+                f"what we have to say of ourselves takes {len(payload)} bytes; a {kind.name} frame holds at most "
+                f"{CONTROL_BYTES_MAX} bytes",
+                hint="the list of program files is the long part: name fewer files, or a folder less, in the job file",
+            )
         self._post(peer, kind, 0, "", memoryview(payload))
 
     def receive_control(self, peer: int, kind: Kind) -> bytes:
@@ -112,17 +105,7 @@ class Mesh:
         return bytes(want.room)
 
     def statistics(self) -> dict[int, LinkStatistics]:
-        return {
-            place: LinkStatistics(
-                link.payload_bytes_sent,
-                link.payload_bytes_received,
-                link.frames_sent,
-                link.frames_received,
-                link.channel.bytes_sent,
-                link.channel.bytes_received,
-            )
-            for place, link in self._links.items()
-        }
+        return {place: statistics_of(link) for place, link in self._links.items()}
 
     # -- the end
 
@@ -201,7 +184,7 @@ class Mesh:
                 self._pull(link)
                 if link in asked and link.want is None:
                     return
-            self._set_mask(link)
+            self._watch.update(link)
         now_s = monotonic()
         awaited = {link.place: link.moved_bytes for link in (*asked, *sending)}
         try:
@@ -211,29 +194,15 @@ class Mesh:
             raise overdue.fault from None
         if self._patience.ping_is_due(now_s):
             self._ping(awaited)
-        for fd, events in self._poll.poll(max(0.0, next_s - now_s) * 1000 + 1):
-            link = self._by_fd[fd]
-            if events & _CLOSED:
+        paused = any(link.paused for link in self._links.values())
+        for link, events in self._watch.events(0.0 if paused else next_s - now_s):
+            if events & CLOSED:
                 self._hear_out(link)
                 continue
-            if events & select.POLLIN:
+            if events & READABLE:
                 self._pull(link)
-            if events & select.POLLOUT:
+            if events & WRITABLE:
                 self._push(link)
-
-    def _set_mask(self, link: Link) -> None:
-        fd = link.channel.fileno()
-        mask = 0
-        if not link.ended:
-            # A parked frame stays in the kernel; but the end of a connection is always of interest.
-            mask = select.POLLRDHUP | (0 if link.head is not None else select.POLLIN)
-            mask |= select.POLLOUT if link.out else 0
-        if self._masks.get(fd, 0) != mask:
-            self._masks[fd] = mask
-            if mask:
-                self._poll.register(fd, mask)
-            else:
-                self._poll.unregister(fd)
 
     def _ping(self, awaited: Iterable[int]) -> None:
         payload = encode_ping(sorted(awaited))
@@ -283,7 +252,10 @@ class Mesh:
         awaits = decode_ping(payload, link.sender, len(self.names))
         if link.place in awaits:
             raise garbage(link.sender, "a PING that waits for its own sender")
-        standing = Standing(monotonic(), awaits, frame.step, frame.label)
+        now_s = monotonic()
+        if not self._allowances[link.place].covers_another(now_s):
+            raise garbage(link.sender, f"a flood of PINGs, at most {PINGS_PER_S_MAX} a second are allowed")
+        standing = Standing(now_s, awaits, frame.step, frame.label)
         self._patience.hear(link.place, standing, link.moved_bytes)
 
     def _on_abort(self, link: Link, frame: Frame, payload: bytes) -> None:
@@ -291,9 +263,7 @@ class Mesh:
         if culprit is not None and culprit not in (self.me, link.place):
             # Hearsay: if we can see for ourselves that its connection ended, say that instead.
             suspect = self._links[culprit]
-            poll = select.poll()
-            poll.register(suspect.channel.fileno(), select.POLLRDHUP)
-            if not (suspect.ended or suspect.said_bye) and poll.poll(0):
+            if not (suspect.ended or suspect.said_bye) and has_closed(suspect):
                 self._hear_out(suspect)
         self.culprit, fault = stopped_fault(self.names, self.me, link.place, culprit, reason, self._at)
         raise fault

@@ -13,6 +13,7 @@ from time import monotonic
 
 from tacit.net.link import Link
 
+TURN_READS_MAX = 16  # of 64 KiB: a peer that sends without end must not keep us past the limit
 CHECK_S = 0.02  # the kernel reports no event for "all acknowledged", so it is asked this often
 
 
@@ -45,8 +46,9 @@ def part(links: Iterable[Link], header: bytes, payload: bytes, *, limit_s: float
 def _has_left(link: Link, waste: memoryview, shut: set[Link]) -> bool:
     try:
         link.push()
-        while link.channel.read_some(waste):
-            pass
+        for _ in range(TURN_READS_MAX):
+            if not link.channel.read_some(waste):
+                break
     except EOFError:
         return True
     if link.out:

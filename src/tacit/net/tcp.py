@@ -155,6 +155,9 @@ class Meeting:
     def _give_up(self, absent: Sequence[int]) -> None:
         for place in absent:
             self._refuse_claimant(place)
+            dial = self._dials.get(place)
+            if dial is not None and dial.complaint is not None:
+                raise dial.complaint
         # Those who came and left again may have run out of patience with the one who never came.
         first, *others = sorted(absent, key=lambda place: place in self._left)
         also = f"; also absent: {blame.named(self._names, others)}" if others else ""

@@ -37,7 +37,7 @@ class FixedPoint:
 
     @property
     def product_bits(self) -> int:
-        """A truncation is right for |z| <= 2^product_bits - 2^shift (proofs: wrap happens at most once)."""
+        """A truncation is right for |z| <= 2^product_bits - 2^shift; see docs/design/fixed-point.md."""
         return self.ring_bits - 2
 
     @property

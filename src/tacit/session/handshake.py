@@ -25,6 +25,7 @@ from tacit.net.mesh import Mesh
 
 WIRE_VERSION = 1
 HELLO_BYTES_MAX = 64 * 1024
+FILES_NAMED_MAX = 128
 
 #: Fields that must be equal, in the order of comparison, with what to do where they are not.
 _SAME = {
@@ -34,6 +35,7 @@ _SAME = {
     "job": "compare the common part of the job files (docs/spec/job.md)",
     "program": "copy the same program to every party; `tacit run --show` prints its digest",
 }
+_WORDS = {"parties": "list of parties"}
 _KEYS = {"wire", *_SAME, "public", "secret"}
 
 
@@ -53,8 +55,16 @@ class Terms:
             "torch": version("torch").split("+")[0],
             "parties": list(self.parties),
             "job": dict(self.job),
-            "program": dict(self.program),
+            "program": self._named_files(),
         }
+
+
+    def _named_files(self) -> dict[str, str]:
+        # One digest for each file names the file that differs; a program of very many files must still fit a greeting.
+        if len(self.program) <= FILES_NAMED_MAX:
+            return dict(self.program)
+        whole = digest(*(f"{name}\0{value}".encode() for name, value in sorted(self.program.items())))
+        return {f"all {len(self.program)} files": whole.hex()}
 
 
 @dataclass(frozen=True)
@@ -108,7 +118,7 @@ class Handshake:
             if canonical(said[key]) != canonical(self._said[key]):
                 mine, theirs = _first_difference(self._said[key], said[key])
                 raise PeerMismatch(
-                    f"{key} differs: {self._terms.parties[self._place]} has {mine}, {name} has {theirs}",
+                    f"{_WORDS.get(key, key)} differs: {self._terms.parties[self._place]} has {mine}, {name} has {theirs}",
                     hint=what_to_do,
                 )
         self._public[peer] = _key_bytes(name, said["public"])

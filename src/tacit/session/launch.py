@@ -17,7 +17,7 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
@@ -52,39 +52,36 @@ class Settings:
     deadline_s: float = 30.0
 
 
-@dataclass
-class Outcome:
-    """What a program returned, and the account of its run (None if it never connected)."""
-
-    result: Any = None
-    account: dict[str, Any] | None = field(default=None)
-
-
 def take_part(
     party: Party,
     settings: Settings,
     meet: Callable[[], Mesh],
     program: Callable[[], Result],
     disclosures: Disclosures,
-) -> Outcome:
+    keep: Callable[[dict[str, Any]], None] | None = None,
+) -> Result:
     """Run `program` as `party`. `meet` connects the parties; it is called when the program first needs them.
 
-    If the program fails, the others are told at once, in words that hold no data.
+    If the program fails, the others are told at once, in words that hold no data. `keep` gets the account of the run in
+    either case: what was revealed before a failure was revealed.
     """
     run = current.Run(party, partial(_connect, party, settings, meet, disclosures))
     current.enter(run)
+    completed = False
     try:
         result = program()
-        session = run.connected
-        if session is not None:
-            session.close()
-        return Outcome(result, account(party, session))
+        if run.connected is not None:
+            run.connected.close()
+        completed = True
+        return result
     except BaseException as error:
         if run.connected is not None:
             run.connected.abort(farewell(error))
         raise
     finally:
         current.enter(None)
+        if run.connected is not None and keep is not None:
+            keep(account(party, run.connected, completed=completed))
 
 
 def _connect(party: Party, settings: Settings, meet: Callable[[], Mesh], disclosures: Disclosures) -> Session:
@@ -113,12 +110,11 @@ def farewell(error: BaseException) -> str:
     return f"{kind}: {error.message}" if isinstance(error, _TELLABLE) else kind
 
 
-def account(party: Party, session: Session | None) -> dict[str, Any] | None:
+def account(party: Party, session: Session, *, completed: bool) -> dict[str, Any]:
     """Rounds, bytes, seconds and disclosures of one party, for reports."""
-    if session is None:
-        return None
     return {
         "party": party.name,
+        "completed": completed,
         "parties": list(party.parties),
         "protocol": session.protocol,
         "frac_bits": session.frac_bits,
@@ -289,7 +285,7 @@ def simulate(
         if message[0] == "line":
             tell(names[place], message[1])
 
-    return [outcome.result for outcome in children.watch(on_message)]
+    return children.watch(on_message)
 
 
 def request(
@@ -330,12 +326,11 @@ def _simulated(
     place: int,
     links: Mapping[int, socket.socket],
     report: forkserver.Report,
-) -> Outcome:
+) -> Any:
     party = Party(names[place], place, names, show_progress=progress_to(report))
     disclosures = Disclosures(reveals, "the simulation")
     meet = partial(socket_mesh, party, links, settings.deadline_s)
-    outcome = take_part(party, settings, meet, function, disclosures)
-    return outcome
+    return take_part(party, settings, meet, function, disclosures)
 
 
 def _names(parties: int | Sequence[str]) -> tuple[str, ...]:

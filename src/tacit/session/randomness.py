@@ -11,12 +11,14 @@ come from the same pair.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tacit.crypto.primitives import Stream, derive
+from tacit.errors import Misuse
 from tacit.ring.words import Ring
 
 Words = NDArray[np.int64]
@@ -32,6 +34,7 @@ class Randomness:
         #: Which of several gates abreast is drawing; part of every address. Both holders of a pad run the same gates,
         #: but a helper may draw early what an evaluator draws late: lanes keep their streams aligned.
         self.lane: tuple[int, ...] = ()
+        self._process = os.getpid()
 
     def __repr__(self) -> str:
         return f"Randomness(peers={sorted(self._pair_keys)}, streams={len(self._streams)})"
@@ -62,6 +65,11 @@ class Randomness:
         return out
 
     def _stream(self, peer: int, purpose: str) -> Stream:
+        if os.getpid() != self._process:
+            raise Misuse(
+                "a process forked from a party asked for its random words: they would be used twice",
+                hint="compute on secret tensors in the party itself; a DataLoader over them needs num_workers=0",
+            )
         address = (peer, purpose, self.lane)
         stream = self._streams.get(address)
         if stream is None:
@@ -69,8 +77,7 @@ class Randomness:
         return stream
 
     def _open(self, peer: int, purpose: str) -> Stream:
-        # The session id is in the key too: a pair key is fresh for each run, and were it not, the streams would be.
+        # The session id is in the key as well: a pair key is fresh for each run, and were it not, the streams would be.
         # Lanes come first and end in a slash, so no purpose can be read as another lane.
         lanes = "".join(f"{number}/" for number in self.lane)
-        context = self._session_id + f"{lanes}{purpose}".encode()
-        return Stream(derive(self._pair_keys[peer], label="stream", context=context))
+        return Stream(derive(self._pair_keys[peer], label=f"stream {lanes}{purpose}", context=self._session_id))

@@ -183,15 +183,15 @@ class Cell:
                 "cannot write into an expanded tensor: several entries lie at one place", hint="clone() it first"
             )
         protocol, storage = self.context.protocol, self.storage
+        if shares.untyped_storage().data_ptr() == storage.base.untyped_storage().data_ptr():
+            shares = shares.clone()  # `x[1:] *= 2` ends with a copy of x[1:] to itself
         if self.shares.numel() == storage.base.numel():
             # Everything there is gets overwritten: take the precision of the new value, within the guard.
             settled = self.context.frac_bits if frac_bits > self.context.guarded_bits else frac_bits
             shares, frac_bits = rescaled(protocol, shares, frac_bits, settled), settled
             storage.frac_bits = frac_bits
         elif storage.frac_bits < (wanted := min(frac_bits, self.context.frac_bits)):
-            # A part gets more precise than the rest: lift the rest, in place, for every view of it. The new value must
-            # not change with it, and could lie in the same memory.
-            shares = shares.clone()
+            # A part gets more precise than the rest: lift the rest, in place, for every view of it.
             storage.base.mul_(1 << (wanted - storage.frac_bits))
             storage.frac_bits = wanted
         value = rescaled(protocol, shares, frac_bits, storage.frac_bits)

@@ -13,14 +13,11 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from tacit.errors import RefusedOp
+from tacit.errors import NotRepresentable, RefusedOp, ShapeError
 from tacit.tensor.cell import KNOWN, Context, known, laid_out
 from tacit.tensor.operands import find_cell, made
 from tacit.tensor.secret import SecretTensor
 from tacit.tensor.table import OPS, Refusal
-
-#: Tags of torch that we rely on: one output entry for each broadcast input entry, in the layout of the inputs.
-_POINTWISE = torch.Tag.pointwise
 
 
 def dispatch(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -46,7 +43,13 @@ def dispatch(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if not secret:
             return _on_known(cell.context, func, args, kwargs)
     with cell.context.session.meter.measure(_short_name(func)):
-        result = row.run(*args, **kwargs)
+        try:
+            result = row.run(*args, **kwargs)
+        except (RefusedOp, NotRepresentable, ShapeError) as error:
+            # The row knows what is wrong; only here is known which call of the program asked for it.
+            if error.message.startswith("aten."):
+                raise
+            raise type(error)(f"{_where(func)}: {error.message}", hint=error.hint) from error
     return _in_layout(func, args, kwargs, result)
 
 
@@ -101,7 +104,7 @@ def _in_layout(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result:
 
     A model may rely on it: `(2.5 * x.t()).t().view(-1)` is a view only if the product is laid out as x.t() is.
     """
-    if _POINTWISE not in func.tags or _written(func) or not isinstance(result, SecretTensor) or result._cell.promised:
+    if not _is_pointwise(func) or not isinstance(result, SecretTensor) or result._cell.promised:
         return result
     operands = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
     if all(operand.is_contiguous() for operand in operands):
@@ -114,6 +117,17 @@ def _in_layout(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result:
     copy = made(cell.context, shares, cell.frac_bits, result.dtype)
     copy._cell.inherit(cell)
     return copy
+
+
+@cache
+def _is_pointwise(func: Any) -> bool:
+    """Whether the result has an entry for each entry of the broadcast operands, and memory of its own."""
+    tagged = torch.Tag.pointwise in func.tags or func in _UNTAGGED
+    return tagged and not _written(func)
+
+
+#: Pointwise in fact, though torch does not tag them.
+_UNTAGGED = frozenset({torch.ops.aten.rsub.Tensor})
 
 
 def _meta(value: Any) -> Any:

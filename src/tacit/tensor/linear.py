@@ -38,7 +38,7 @@ from tacit.tensor.operands import (
 from tacit.tensor.secret import SecretTensor
 
 
-def add(x: Operand, y: Operand, *, alpha: Number = 1) -> SecretTensor:
+def add(x: Operand, y: Operand, alpha: Number = 1) -> SecretTensor:
     """x + alpha * y; for two bools x or y, as in torch."""
     context = context_of(x, y)
     dtype = torch.result_type(x, y)
@@ -62,10 +62,10 @@ def add(x: Operand, y: Operand, *, alpha: Number = 1) -> SecretTensor:
     return made(context, left + right, frac, dtype)
 
 
-def sub(x: Operand, y: Operand, *, alpha: Number = 1) -> SecretTensor:
+def sub(x: Operand, y: Operand, alpha: Number = 1) -> SecretTensor:
     """x - alpha * y."""
-    if is_bool(x) and is_bool(y):
-        raise refuse("cannot subtract bools", "use x ^ y, or ~x")
+    if is_bool(x) or is_bool(y):
+        raise refuse("cannot subtract bools, as torch cannot", "use x ^ y or ~x; or cast them with x.to(torch.int64)")
     return add(x, y, alpha=-alpha)
 
 

@@ -31,20 +31,35 @@ def save(party: Any, state: dict[str, Tensor]) -> Path | None:
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         content = safetensors.torch.save({key: value.contiguous() for key, value in _untied(state).items()})
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        _write_new(partial, content)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise StorageTrouble(f"model_out: cannot write {partial}: {error.strerror}") from None
+    try:
         # A link fails where a rename would overwrite: the file may have appeared since the run began.
         os.link(partial, path)
     except FileExistsError:
-        raise OutputExists(f"model_out: {path} appeared during the run", hint="it was left as it is") from None
-    except OSError as error:
-        raise StorageTrouble(f"model_out: cannot write {path}: {error.strerror}") from None
-    finally:
-        partial.unlink(missing_ok=True)
+        # The weights took a whole run and may be revealed only once: they are kept under the other name.
+        raise OutputExists(
+            f"model_out: {path} appeared during the run", hint=f"it was left as it is; the model is in {partial}"
+        ) from None
+    except OSError:  # a file system without hard links
+        try:
+            _write_new(path, content)
+        except OSError as error:
+            raise StorageTrouble(
+                f"model_out: cannot write {path}: {error.strerror}", hint=f"the model is in {partial}"
+            ) from None
+    partial.unlink()
     return path
+
+
+def _write_new(path: Path, content: bytes) -> None:
+    """Write a file that must not exist yet, readable by its owner alone, and see it on the disk."""
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _untied(state: dict[str, Tensor]) -> dict[str, Tensor]:

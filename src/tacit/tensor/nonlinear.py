@@ -180,11 +180,13 @@ def leaky_relu(x: SecretTensor, negative_slope: Number = 0.01) -> SecretTensor:
 
 
 def leaky_relu_backward(
-    grad: SecretTensor, x: SecretTensor, negative_slope: Number, self_is_result: bool
+    grad: Operand, x: Tensor, negative_slope: Number, self_is_result: bool
 ) -> SecretTensor:
     """The gradient where x is positive, else a fraction of it."""
     del self_is_result  # the sign of the result is the sign of the input: torch allows no negative slope then
-    return where(_above(x, 0), grad, linear.mul(grad, negative_slope))
+    if not isinstance(x, SecretTensor):
+        return linear.mul(grad, torch.where(x > 0, 1.0, negative_slope))
+    return linear.mul(grad, where(_above(x, 0), 1.0, float(negative_slope)))
 
 
 def hardtanh(x: SecretTensor, min_val: Number = -1, max_val: Number = 1) -> SecretTensor:
@@ -198,19 +200,37 @@ def hardtanh_backward(grad: Operand, x: SecretTensor, min_val: Number, max_val: 
 
 
 def sigmoid(x: SecretTensor) -> SecretTensor:
-    """1 / (1 + exp(-x)), within 3 units of 2^-16 at 16 fraction bits."""
+    """1 / (1 + exp(-x)), within 4 units of 2^-16 at 16 fraction bits."""
     return _curve(x, curves.sigmoid)
 
 
 def softplus(x: SecretTensor, beta: Number = 1, threshold: Number = 20) -> SecretTensor:
     """log(1 + exp(beta x)) / beta; torch's switch to the identity above the threshold is below one unit."""
-    del threshold
+    _only_far(threshold)
     return _curve(x, curves.softplus) if beta == 1 else linear.div(_curve(linear.mul(x, beta), curves.softplus), beta)
+
+
+def softplus_backward(grad: Operand, x: SecretTensor, beta: Number, threshold: Number) -> SecretTensor:
+    """grad / (1 + exp(-beta x))."""
+    _only_far(threshold)
+    return linear.mul(grad, sigmoid(x if beta == 1 else linear.mul(x, beta)))
+
+
+def log_sigmoid(x: SecretTensor) -> tuple[SecretTensor, Tensor]:
+    """-log(1 + exp(-x)), and a buffer that stays empty."""
+    return linear.neg(softplus(linear.neg(x))), torch.empty(0)
+
+
+def log_sigmoid_backward(grad: Operand, x: SecretTensor, buffer: Tensor) -> SecretTensor:
+    """grad / (1 + exp(x))."""
+    del buffer
+    return linear.mul(grad, sigmoid(linear.neg(x)))
 
 
 def sigmoid_backward(grad: Operand, output: Operand) -> SecretTensor:
     """grad * y * (1 - y)."""
-    return linear.mul(grad, linear.mul(output, linear.rsub(output, 1)))
+    slope = linear.mul(output, linear.rsub(output, 1)) if isinstance(output, SecretTensor) else output * (1 - output)
+    return linear.mul(grad, slope)
 
 
 def absolute(x: SecretTensor) -> SecretTensor:
@@ -251,7 +271,7 @@ def masked_fill(x: Tensor, mask: Tensor, value: Operand) -> SecretTensor:
 
 def never(x: SecretTensor) -> Tensor:
     """isnan and isinf: fixed point has neither, so the answer is public."""
-    return torch.zeros(x.shape, dtype=torch.bool)
+    return torch.zeros_like(torch.empty_strided(x.shape, x.stride(), dtype=torch.bool))
 
 
 def _ordered(x: Operand, y: Operand, *, strict: bool) -> SecretTensor:
@@ -331,6 +351,12 @@ def _curve(x: SecretTensor, function: Callable[..., Shares]) -> SecretTensor:
     context = x._cell.context
     result = function(context.protocol, x._cell.at(context.frac_bits), context.frac_bits)
     return made(context, result, context.frac_bits, x.dtype if x.is_floating_point() else torch.get_default_dtype())
+
+
+def _only_far(threshold: Number) -> None:
+    """From 12 on, log(1 + exp(x)) and x differ by less than one unit, and nobody sees where torch switches."""
+    if threshold < 12:
+        raise refuse(f"softplus with threshold {threshold} has no row", "leave the threshold at 20")
 
 
 def _truth(x: Any) -> Any:

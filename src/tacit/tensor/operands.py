@@ -58,6 +58,8 @@ def as_number(value: Operand) -> Number | None:
 def words_of(context: Context, value: Operand, frac_bits: int, what: str) -> NDArray[np.int64]:
     """A public operand as ring elements with `frac_bits` fraction bits. Refuses a constant that would become 0."""
     plain = value.detach() if isinstance(value, Tensor) else value
+    if isinstance(plain, Tensor) and plain._is_zerotensor():
+        plain = torch.zeros(plain.shape)  # autograd's zeros (the gradient of a sign) have no memory to read
     words = context.fixed.encode(plain, frac_bits=frac_bits, what=what)
     context.note_public(words)
     return words

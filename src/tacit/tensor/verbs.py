@@ -7,6 +7,7 @@ leaves, and is listed in the disclosure report with the line of the program that
 from __future__ import annotations
 
 import copy
+import math
 import struct
 import sys
 from pathlib import Path
@@ -28,7 +29,7 @@ Module = TypeVar("Module", bound=nn.Module)
 #: Announced before an input: dtype, number of dimensions, up to 12 sizes. Shapes are public.
 _SHAPE = struct.Struct("<BB12q")
 _DTYPES = (torch.float32, torch.int64, torch.bool)
-ENTRIES_MAX = 1 << 33
+ENTRIES_MAX = 1 << 28  # of one tensor: 4 GiB of shares
 
 
 def context() -> Context:
@@ -97,13 +98,20 @@ def reveal(x: Any, *, to: int | str | None = None, name: str | None = None) -> A
         return _reveal_module(ctx, x, receivers, receiver, title, line)
     if not isinstance(x, SecretTensor):
         raise ShapeError(f"reveal() got {type(x).__name__}, which is not secret", hint="it is public already: use it")
-    ctx.session.disclosures.permit(title, receiver, str(list(x.shape)), line)
-    _agree(ctx)
+    shape = str(list(x.shape))
+    ctx.session.disclosures.permit(title, receiver, shape, line)
+    _agree(ctx, title, receiver, shape)
     return _open(ctx, x, receivers)
 
 
-def _agree(ctx: Context) -> None:
+def _agree(ctx: Context, title: str, receiver: str, shape: str) -> None:
+    """All parties meet here before a share leaves any of them, and each has already asked its own job file.
+
+    So one refusal stops the reveal for everybody, although a reveal to one receiver takes a share of one party only.
+    Name, receiver and shape are compared like any other public value.
+    """
     with ctx.session.meter.measure("reveal"):
+        ctx.note_public(np.frombuffer(f"{title}\0{receiver}\0{shape}".encode(), dtype=np.uint8))
         ctx.agree_on_public()
 
 
@@ -126,8 +134,9 @@ def _reveal_module(
     if not entries:
         raise Misuse("this module has no secret parameters", hint="make it secret first: tacit.secret(module)")
     count = sum(value.numel() for value in entries.values())
-    ctx.session.disclosures.permit(title, receiver, f"{len(entries)} tensors, {count} values", line)
-    _agree(ctx)
+    shape = f"{len(entries)} tensors, {count} values"
+    ctx.session.disclosures.permit(title, receiver, shape, line)
+    _agree(ctx, title, receiver, shape)
     opened = {key: _open(ctx, value, receivers) for key, value in entries.items()}
     if ctx.session.place not in receivers:
         return None
@@ -175,7 +184,7 @@ def _send(ctx: Context, place: int, value: Any) -> SecretTensor:
     tensor = value.detach() if isinstance(value, Tensor) else torch.as_tensor(value)
     label = torch.float32 if tensor.is_floating_point() else torch.bool if tensor.dtype == torch.bool else torch.int64
     if tensor.dim() > 12 or tensor.numel() > ENTRIES_MAX:
-        raise ShapeError(f"a secret tensor has at most 12 dimensions and 2^33 entries, not {list(tensor.shape)}")
+        raise ShapeError(f"a secret tensor has at most 12 dimensions and 2^28 entries, not {list(tensor.shape)}")
     # Encode first: a bad value must stop this party before the others start to wait for it.
     if label == torch.float32:
         words = ctx.fixed.encode(tensor, what="secret tensor")
@@ -190,15 +199,20 @@ def _send(ctx: Context, place: int, value: Any) -> SecretTensor:
 
 def _receive(ctx: Context, place: int) -> SecretTensor:
     arrived = ctx.session.exchange("shape", {}, {place: ((_SHAPE.size,), np.dtype(np.int8))})[place]
-    code, dims, *sizes = _SHAPE.unpack(arrived.tobytes())
+    shape, label = _announced(arrived.tobytes(), ctx.session.parties[place])
+    return _made(ctx, place, None, shape, label)
+
+
+def _announced(header: bytes, owner: str) -> tuple[tuple[int, ...], torch.dtype]:
+    """Shape and label of an input, as its owner announced them; checked before anything is allocated for it."""
+    code, dims, *sizes = _SHAPE.unpack(header)
     shape = tuple(sizes[:dims])
-    entries = 1
-    for size in shape:
-        entries *= size
-    if code >= len(_DTYPES) or dims > 12 or any(size < 0 for size in sizes) or entries > ENTRIES_MAX:
-        owner = ctx.session.parties[place]
+    # A size of 0 makes the product 0 whatever the others are, so it counts as 1 here.
+    entries = math.prod(max(size, 1) for size in shape)
+    sound = code < len(_DTYPES) and dims <= 12 and min(sizes) >= 0 and not any(sizes[dims:])
+    if not sound or entries > ENTRIES_MAX:
         raise PeerGarbage(f"{owner} announced an impossible tensor", hint=f"ask {owner} what it runs")
-    return _made(ctx, place, None, shape, _DTYPES[code])
+    return shape, _DTYPES[code]
 
 
 def _made(
