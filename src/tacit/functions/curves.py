@@ -3,7 +3,7 @@
 Domain   every representable x.
 Error    at most 2^-14 absolute at 16 fraction bits, half of it from the cubics and half from rounding; outside the
          outermost knots the curve is 0, 1 or x to one unit.
-Rounds   for the segments 10 in replicated3 and 4 in masked; 1 for the window, 4 for square and cube, 2 for the sum.
+Rounds   for the segments 10 in replicated3 and 4 in masked; 1 for the window; 4 and 2 for square and bracket; 2 to add.
 Not here exponentials, roots, reciprocals: they need normalisation and come with the fast gates.
 
 The tables are integers computed with exact fractions from 40-digit decimals, never with the machine's libm: two sites
@@ -89,11 +89,15 @@ def evaluate(protocol: Protocol, curve: Curve, x: Shares, frac_bits: int) -> Sha
     # A coefficient is the leftmost one plus the change at every knot already passed: linear in the bits, so local.
     change = torch.tensordot(torch.as_tensor(steps), bits, dims=([1], [1])).movedim(0, 1)
     coefficients = protocol.add_public(change, base.reshape(DEGREE + 1, *(1,) * (x.dim() - 1)))
-    square = protocol.product_truncated(mul, inside, inside, frac_bits)
-    cube = protocol.product_truncated(mul, square, inside, frac_bits)
+    # c0 + c1 x + (c2 + c3 x) x^2: square and bracket need nothing of each other, so they share their rounds.
+    square, linear = protocol.together([
+        ("product_truncated", mul, inside, inside, frac_bits),
+        ("product_truncated", mul, coefficients[:, 3], inside, frac_bits),
+    ])
     one = protocol.public(np.full(tuple(x.shape[1:]), 1 << frac_bits, dtype=np.int64))
-    powers = torch.stack([one, inside, square, cube], dim=1)
-    return tail + protocol.product_truncated(_dot, coefficients, powers, COEFFICIENT_BITS)
+    factors = torch.stack([coefficients[:, 0], coefficients[:, 1], coefficients[:, 2] + linear], dim=1)
+    powers = torch.stack([one, inside, square], dim=1)
+    return tail + protocol.product_truncated(_dot, factors, powers, COEFFICIENT_BITS)
 
 
 def _dot(x: Tensor, y: Tensor) -> Tensor:
