@@ -8,6 +8,7 @@ Not here: what a gate says (the protocols), and how messages travel (session).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -136,4 +137,4 @@ def _widest_first(dtypes: Sequence[np.dtype[np.signedinteger]]) -> list[int]:
 
 def _size_bytes(expected: Expected) -> int:
     shape, dtype = expected
-    return int(np.prod(shape)) * dtype.itemsize
+    return math.prod(shape) * dtype.itemsize

@@ -34,12 +34,17 @@ def to_planes(words: NDArray[np.int64], bits: int) -> Planes:
     square.reshape(-1)[: words.size] = words
     # A 64 x 64 bit matrix is transposed by swapping ever smaller off-diagonal blocks (Hacker's Delight, 7-3).
     for step, mask in _STAGES:
-        blocks = square.reshape(32 // step, 2, step, width)
+        # Rows beyond the wanted planes are dropped as soon as a stage no longer mixes them with the others.
+        square = square[: -(-bits // (2 * step)) * 2 * step]
+        blocks = square.reshape(square.shape[0] // (2 * step), 2, step, width)
         low, high = blocks[:, 0], blocks[:, 1]
         # The arithmetic shift drags the sign along; the mask drops it again.
-        swap = ((low >> step) ^ high) & mask
+        swap = low >> step
+        swap ^= high
+        swap &= mask
         high ^= swap
-        low ^= swap << step
+        swap <<= step
+        low ^= swap
     return square[:bits]
 
 
