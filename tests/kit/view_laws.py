@@ -78,7 +78,8 @@ def blinded_rows(ring_bits: int, shifts: Sequence[int], kind: type[Protocol] = R
     return [
         replace(row, kind=kind)
         for row in rows(ring_bits)
-        if row.gate != "selected" and (kind, row.gate) != (Replicated3, "select")  # made of gates with rows of their own
+        # These are made of gates that have rows of their own.
+        if row.gate != "selected" and (kind, row.gate) != (Replicated3, "select")
         if not row.opens and row.variables.get("s", shifts[0]) in shifts
     ]
 

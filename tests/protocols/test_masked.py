@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from time import monotonic
 
 import numpy as np
 import pytest
 
+import tacit
 from kit.gates import Row, inputs, rows
 from kit.parties import Postbox, in_threads, make_sessions, run_gates
 from kit.replay import both
-from kit.sharing import any_word, deal, opened, opened_bits
+from kit.sharing import any_word, deal, deal_bits, opened, opened_bits
 from kit.view_laws import assert_views_enumerate, fixed_inputs
+from tacit.net.simulated import Weather
 from tacit.protocols import Masked, Protocol
 from tacit.protocols.masked import plan as plans
 from tacit.protocols.masked.plan import Plan, equal_plan, less_plan, plan_of
@@ -19,6 +22,7 @@ from tacit.protocols.masked.relations import relation
 from tacit.protocols.rounds import run
 from tacit.protocols.sharing3 import HELPER
 from tacit.ring import planes
+from tacit.ring.kernels import mul
 
 ALL = np.arange(256)
 #: Every shape of a node and of two levels of them, on few bits: (digit widths from the lowest, first-level nodes).
@@ -96,8 +100,6 @@ def test_select_keeps_or_drops_every_value_under_every_mask(ring_bits: int, rng:
     bit, b0, b2 = rng.integers(0, 2, (3, x.size))
 
     def work(p: Protocol):
-        from kit.sharing import deal_bits
-
         return p.select(deal_bits(p, bit, b0, b2), deal(p, x, x0=r, x2=r[::-1]))
 
     for protocol in ("masked", "replicated3", "plain"):
@@ -151,7 +153,7 @@ def test_gates_together_share_rounds_and_agree_with_plain(rng: np.random.Generat
         a = deal(p, x, *m)
         before = p.session.meter.total.rounds
         negative, zero, half, square = p.together(
-            [("is_negative", a, 48), ("is_zero", a), ("truncate", a, 1), ("product_truncated", np_mul, a, a, 16)]
+            [("is_negative", a, 48), ("is_zero", a), ("truncate", a, 1), ("product_truncated", mul, a, a, 16)]
         )
         rounds = p.session.meter.total.rounds - before
         words = p.together([("from_bits", bit, (100,)) for bit in (negative, zero)])
@@ -161,10 +163,6 @@ def test_gates_together_share_rounds_and_agree_with_plain(rng: np.random.Generat
     for (ours, rounds), (theirs, _) in zip(shared, plain, strict=True):
         assert rounds == 3
         assert all(np.array_equal(left, right) for left, right in zip(ours, theirs, strict=True))
-
-
-def np_mul(x, y):
-    return x * y
 
 
 def test_sessions_count_what_three_comparisons_together_save() -> None:
@@ -178,3 +176,25 @@ def test_sessions_count_what_three_comparisons_together_save() -> None:
     in_threads([lambda place=place: work(place) for place in range(3)], sessions)
     assert {session.meter.total.rounds for session in sessions} == {3}
     assert sum(session.meter.total.bytes_sent for session in sessions) == 3 * 8 * plans.sign_bits(64)
+
+
+def test_the_helper_runs_ahead_so_what_it_deals_takes_no_time_of_the_others() -> None:
+    latency_s, gates = 0.02, 8
+
+    def work() -> tuple[float, int]:
+        from tacit.session.current import current
+
+        session = current().session
+        protocol = Masked(session)
+        shared = deal(protocol, np.arange(64))
+        begun, before = monotonic(), session.meter.total.rounds
+        for _ in range(gates):
+            protocol.from_bits(protocol.is_negative(shared, 48), (64,))
+        return monotonic() - begun, session.meter.total.rounds - before
+
+    took = tacit.simulate(work, protocol="masked", network=Weather(latency_s=latency_s))
+    assert {rounds for _, rounds in took} == {4 * gates}
+    for seconds, _ in took[:HELPER]:
+        assert seconds >= 4 * gates * latency_s
+    # All of its messages had left before the evaluators had answered each other a few times.
+    assert took[HELPER][0] < gates * latency_s
