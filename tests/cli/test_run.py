@@ -124,7 +124,7 @@ def test_a_word_that_the_command_does_not_know_is_exit_code_2_without_a_tracebac
     assert "Traceback" not in screen.err
 
 
-@pytest.mark.parametrize("faulty", ['protocol = "plain"', 'protocol = "masked"'])
+@pytest.mark.parametrize("faulty", ['protocol = "plain"', 'protocol = "dealer"'])
 def test_a_protocol_that_does_not_protect_or_exist_is_refused(folder: Path, tacit_, faulty: str):  # type: ignore[no-untyped-def]
     (folder / "job.toml").write_text(JOB.replace("version = 1", f"version = 1\n{faulty}"))
     assert "use one of: replicated3" in tacit_("run", "train.py", "--parties", ALL).error(errors.JobError)

@@ -35,4 +35,4 @@ def test_the_floors_are_those_that_are_enforced() -> None:
 
 
 def _mentioned() -> list[str]:
-    return re.findall(r"`((?:\w+/)?\w+\.py)`", PAGE)
+    return re.findall(r"`((?:\w+/)*\w+\.py)`", PAGE)

@@ -31,11 +31,11 @@ def _before(kind: type, method: str, moment_of: object) -> None:
     """Call at(...) before the method, where `moment_of` gives a moment for its arguments."""
     inner = getattr(kind, method)
 
-    def outer(self, *args):
+    def outer(self, *args, **options):
         moment = moment_of(self, *args)
         if moment:
             at(moment)
-        return inner(self, *args)
+        return inner(self, *args, **options)
 
     setattr(kind, method, outer)
 
