@@ -265,7 +265,7 @@ def masked_fill(x: Tensor, mask: Tensor, value: Operand) -> SecretTensor:
 
 
 def never(x: SecretTensor) -> Tensor:
-    """isnan and isinf: fixed point has neither, so the answer is public."""
+    """False everywhere, and public: fixed point has neither NaN nor infinity."""
     return torch.zeros_like(torch.empty_strided(x.shape, x.stride(), dtype=torch.bool))
 
 

@@ -87,7 +87,7 @@ def view_in_place(func: Any) -> Callable[..., SecretTensor]:
 
 
 def alias(x: SecretTensor) -> SecretTensor:
-    """`detach` and `alias`: another tensor on the same cell, so that memos and promises travel along."""
+    """Another tensor on the same cell, so that what is remembered and promised travels along."""
     if x.is_inference():
         return SecretTensor(x._cell, x.dtype)
     with torch.inference_mode(False):
