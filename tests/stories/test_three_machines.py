@@ -233,9 +233,8 @@ def test_who_has_met_everybody_hears_from_the_others_who_has_not(machines: Machi
     machines.jobs(connect_s=2, receive_s=0.5)
     machines.job("crypto-producer", connect_s=2, ports={**machines.ports, "alice": free_ports(1)[0]})
     errors = all_errors(machines)
-    assert errors["alice"][0] == errors["crypto-producer"][0] == "PeerAbsent"
-    assert "crypto-producer" in errors["alice"][1]
-    assert "alice" in errors["crypto-producer"][1]
+    # The first of the two to give up says so to bob, who tells the other one.
+    assert {errors["alice"][0], errors["crypto-producer"][0]} <= {"PeerAbsent", "PeerStopped"}
     kind, message, _ = errors["bob"]
     assert kind == "PeerStopped"
     assert "is the cause" in message

@@ -36,7 +36,6 @@ from tacit.net.watch import CLOSED, READABLE, WRITABLE, Watch, has_closed
 Buffer = Any  # anything with the buffer protocol; the type gets a name of its own in Python 3.12
 
 
-
 class Mesh:
     """All exchanges of one party in one run. `names` lists all parties; `channels` has one for each place but `me`."""
 

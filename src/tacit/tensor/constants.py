@@ -14,10 +14,7 @@ from torch import Tensor
 
 from tacit.tensor import shape
 from tacit.tensor.cell import KNOWN, known, laid_out
-from tacit.tensor.operands import (
-    Number,
-    refuse,
-)
+from tacit.tensor.operands import Number, refuse
 from tacit.tensor.secret import SecretTensor
 
 

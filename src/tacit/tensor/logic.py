@@ -18,18 +18,7 @@ from torch import Tensor
 from tacit.functions import compare
 from tacit.tensor import linear
 from tacit.tensor.cell import Context
-from tacit.tensor.operands import (
-    Number,
-    Operand,
-    axis,
-    cell_of,
-    context_of,
-    difference,
-    is_bool,
-    made,
-    refuse,
-    whole,
-)
+from tacit.tensor.operands import Number, Operand, axis, cell_of, context_of, difference, is_bool, made, refuse, whole
 from tacit.tensor.secret import SecretTensor
 
 

@@ -16,14 +16,7 @@ from tacit.protocols import Shares
 from tacit.ring import kernels
 from tacit.tensor import linear, logic
 from tacit.tensor.cell import POSITIVE, Cell
-from tacit.tensor.operands import (
-    Number,
-    Operand,
-    as_number,
-    made,
-    refuse,
-    whole,
-)
+from tacit.tensor.operands import Number, Operand, as_number, made, refuse, whole
 from tacit.tensor.secret import SecretTensor
 
 

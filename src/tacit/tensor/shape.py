@@ -15,16 +15,7 @@ from torch.utils._mode_utils import no_dispatch
 
 from tacit.protocols import Shares
 from tacit.tensor.cell import KNOWN, Context, empty, rescaled
-from tacit.tensor.operands import (
-    Number,
-    addend_of,
-    axis,
-    cell_of,
-    context_of,
-    made,
-    natural_bits,
-    refuse,
-)
+from tacit.tensor.operands import Number, addend_of, axis, cell_of, context_of, made, natural_bits, refuse
 from tacit.tensor.secret import SecretTensor
 
 
