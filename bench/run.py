@@ -3,9 +3,9 @@
     make bench                  every row
     make bench ROWS="lr mul"    rows whose name contains one of these words
 
-Three processes on local sockets, as tacit.simulate runs them (TLS adds about 1.4 ms a MB). A row prints the fastest of several runs, CPU
-time of all parties together, rounds, bytes that each party sent per element, and the ratio to the floor: the time that
-its rounds and bytes take on this machine's loopback alone. One JSON line per row follows on standard output.
+Three processes on local sockets, as tacit.simulate runs them (TLS adds about 1.4 ms a MB). A row prints the fastest of
+several runs, CPU time of all parties together, rounds, bytes that each party sent per element, and the ratio to the
+floor: the time that its rounds and bytes take on this machine's loopback alone. One JSON line follows each row.
 """
 
 from __future__ import annotations

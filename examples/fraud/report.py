@@ -18,14 +18,15 @@ from data import EPOCH_ROWS, Table, split
 
 SCORES = "bob-scores.json"
 ABOUT_SCORES = (
-    "What scores give away: a score mixes both tables, so whoever sees many of them, and knows one table, learns "
-    "something of the other about these customers. Bob sees the test rows only. Do not pass them on to alice: together "
-    "with the weights they would tell her much more."
+    "What scores give away: each is a sum over both tables, so with his own columns bob can estimate some of alice's "
+    "for the test customers: a little from the final scores, much for those whose scores he saw after every epoch. "
+    "Each loss is about 128 customers that the public seed names. Do not pass scores on to alice: with the weights "
+    "she could take her part out of each. README.md has figures."
 )
 ABOUT_WEIGHTS = (
     "What weights give away: how each column, bob's too, goes with fraud among all customers, and about single ones "
-    "the more, the fewer rows there were. Do not pass them on to bob: with them he could "
-    "work out what alice's columns add to each score."
+    "the more, the fewer rows there were. Do not pass them on to bob: with them he could work out exactly what alice's "
+    "columns add to each linear score, and from the scores of one customer after another estimate the columns."
 )
 
 

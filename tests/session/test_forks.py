@@ -29,8 +29,8 @@ def _in_a_fork(work) -> str:  # type: ignore[no-untyped-def]
 
 def test_a_forked_party_can_neither_talk_nor_draw_and_the_party_itself_goes_on() -> None:
     def program() -> tuple[list[str], list[float]]:
-        from tacit.session.current import current
         from tacit.ring import Ring
+        from tacit.session.current import current
 
         x = tacit.secret(torch.ones(2), owner=0)
         session = current().session

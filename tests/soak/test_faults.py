@@ -25,6 +25,9 @@ from tacit.session import launch
 RUNS = int(os.environ.get("TACIT_SOAK_KILLS", "100"))
 RECEIVE_S = 2.0
 CONNECT_S = 3.0
+MOMENTS = (
+    "at start", "at handshake", "at sharing", *(f"at step {step}" for step in range(1, 6)), "at revealing", "at end",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -39,17 +42,19 @@ def machines(keys: dict[str, Path], tmp_path: Path) -> Iterator[Machines]:
     made.dismiss()
 
 
-def strike(
-    keys: dict[str, Path], folder: Path, number: signal.Signals, run_s: float
-) -> tuple[str, dict[str, Ended], float]:
-    """One run in which a party gets the signal at a random instant: (its name, what all left, when it was struck)."""
+def strike(keys: dict[str, Path], folder: Path, number: signal.Signals) -> tuple[str, dict[str, Ended], float]:
+    """One run in which a party gets the signal at a random instant: (its name, what all left, when it was struck).
+
+    The instant is up to a tenth of a second after a random moment of the program: by the clock alone, most blows would
+    fall before the parties have met or after they have parted.
+    """
     folder.mkdir()
     machines = Machines(keys, folder)
     machines.jobs(receive_s=RECEIVE_S, connect_s=CONNECT_S)
     try:
         started = machines.start_all()
         victim = started[secrets.choice(NAMES)]
-        victim.watch(run_s * 1.1 * secrets.randbelow(1000) / 1000)
+        victim.until(secrets.choice(MOMENTS)).watch(secrets.randbelow(100) / 1000)
         struck_s = monotonic()
         if victim.ended is None:
             victim.kill(number)
@@ -69,7 +74,7 @@ def files_are_whole(machines: Machines, name: str, ended: Ended) -> None:
     model, report = machines.at(name) / "model.safetensors", machines.at(name) / "report.json"
     if model.exists():
         assert set(safetensors.torch.load_file(model)) == {"weight", "bias"}
-    if report.exists():
+    if report.exists() and ended.code != KILLED:
         assert json.loads(report.read_text())["completed"] is (ended.code == 0)
     if ended.code == 0:
         assert report.exists()
@@ -78,25 +83,14 @@ def files_are_whole(machines: Machines, name: str, ended: Ended) -> None:
         assert machines.leftovers(name) <= {"model.safetensors", "report.json"}
 
 
-@pytest.fixture
-def run_s(machines: Machines) -> float:
-    """How long a run takes here that nobody disturbs."""
-    for _ in range(2):
-        begun_s = monotonic()
-        for process in machines.start_all().values():
-            assert process.end().code == 0
-        (machines.at("alice") / "model.safetensors").unlink()
-    return monotonic() - begun_s
-
-
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP], ids=lambda number: number.name)
 def test_a_party_struck_at_any_instant_leaves_no_hang_and_no_half_of_anything(
-    keys: dict[str, Path], tmp_path: Path, run_s: float, number: signal.Signals
+    keys: dict[str, Path], tmp_path: Path, number: signal.Signals
 ) -> None:
     seen: dict[str, int] = {}
     slowest_s = 0.0
     for run in range(RUNS):
-        victim, ended, struck_s = strike(keys, tmp_path / str(run), number, run_s)
+        victim, ended, struck_s = strike(keys, tmp_path / str(run), number)
         for name, end in ended.items():
             what = "killed" if end.code == KILLED else "done" if end.code == 0 else end.error[0]
             seen[what] = seen.get(what, 0) + 1

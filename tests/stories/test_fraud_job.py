@@ -57,7 +57,7 @@ def test_scores_and_weights_are_shown_only_where_they_may_be_seen(story: Story) 
     for name, text in lines:
         by_party[name.strip()] = by_party.get(name.strip(), "") + text + "\n"
     assert "AUC" in by_party["bob"]
-    assert "weight" not in by_party["bob"].replace("together with the weights", "")
+    assert "weight" not in by_party["bob"].replace("with the weights she could", "")
     assert "linear weight" in by_party["alice"]
     assert "AUC" not in by_party["alice"]
     assert "crypto-producer" not in by_party

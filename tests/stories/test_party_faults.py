@@ -143,7 +143,7 @@ def talk(words: bytes, after_handshake: bool) -> None:
     from tacit.net.mesh import Mesh
     from tacit.session import handshake, launch
 
-    def greet(place: int, terms: handshake.Terms, mesh: Mesh) -> None:
+    def greet(place: int, terms: handshake.Terms, mesh: Mesh, *, meet_s: float) -> None:
         if after_handshake:
             handshake.greet(place, terms, mesh)
         mesh._links[0].channel.write_some(memoryview(words))

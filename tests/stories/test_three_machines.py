@@ -12,7 +12,7 @@ from time import monotonic
 import pytest
 import safetensors.torch
 
-from kit.machines import NAMES, ROWS, Ended, Machines
+from kit.machines import NAMES, ROWS, Ended, Machines, free_ports
 
 OTHERS = {name: [other for other in NAMES if other != name] for name in NAMES}
 
@@ -226,6 +226,19 @@ def test_a_party_that_never_starts_is_named_within_the_deadline(machines: Machin
         assert f"start the same program at {absent}" in hint
         assert re.search(r"127\.0\.0\.1:\d+", hint)
         assert ended.at_s - begun_s > 1.4
+
+
+def test_who_has_met_everybody_hears_from_the_others_who_has_not(machines: Machines) -> None:
+    """The third machine has a wrong address of alice: bob is connected to both, who wait for each other."""
+    machines.jobs(connect_s=2, receive_s=0.5)
+    machines.job("crypto-producer", connect_s=2, ports={**machines.ports, "alice": free_ports(1)[0]})
+    errors = all_errors(machines)
+    # The first of the two to give up says so to bob, who tells the other one.
+    assert {errors["alice"][0], errors["crypto-producer"][0]} <= {"PeerAbsent", "PeerStopped"}
+    kind, message, _ = errors["bob"]
+    assert kind == "PeerStopped"
+    assert "is the cause" in message
+    assert "did not connect within 2 s" in message
 
 
 def test_a_wrong_key_is_named_on_both_sides(machines: Machines) -> None:

@@ -2,8 +2,8 @@
 
 A row is off by at most `Row.units` steps of 2^-16 per unit of magnitude: of the largest operand or result, and at least
 1. Inputs are multiples of 2^-16, so encoding adds nothing. A gradient passes a handful of rows more, each off by at
-most one unit times what it is multiplied with afterwards, and sums up as many of those errors as an entry was
-broadcast to: that is the bound here, with 4 units for the handful.
+most one unit per unit of its own magnitude or of an operand that it is multiplied with; and it sums up as many of those
+errors as an entry was broadcast to. That is the bound here, with 2 units more for the handful.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ def complaints(sample: Sample, secret: Outcome | BaseException) -> list[str]:
         found += _compare(f"{sample.name}: value", ours, theirs, allowed)
     if len(secret.gradients) != len(exact.gradients):
         return [*found, f"{sample.name}: gradients of {len(secret.gradients)}, torch has {len(exact.gradients)}"]
+    operands = max([1.0, *(float(np.abs(leaf.astype(float)).max()) for leaf in sample.leaves() if leaf.size)])
     outputs = max([value.size for value in exact.values], default=0)
     for ours, theirs in zip(secret.gradients, exact.gradients, strict=True):
         if (ours is None) != (theirs is None):
             found.append(f"{sample.name}: a gradient is missing on one side")
         elif ours is not None and theirs is not None:
-            size = max([exact.magnitude, *np.abs(theirs).reshape(-1)])
+            size = max([operands, *np.abs(theirs).reshape(-1)])
             spread = max(1.0, outputs / max(theirs.size, 1))
-            allowed = (row.units + sample.extra_units + 4) * UNIT * size**2 * spread
+            allowed = (row.units + sample.extra_units + 2) * UNIT * size * spread
             found += _compare(f"{sample.name}: gradient", ours, theirs, allowed)
     return found
 

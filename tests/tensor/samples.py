@@ -292,19 +292,18 @@ binary(aten.mul.Tensor, mixed=(*_KINDS, *_BOOLS, (flags(3), real(2, 3))))
 unary(aten.mul.Tensor, call=lambda op, x: op(x, x))
 written(aten.mul_.Tensor, others=_OTHERS)
 for number in (2, 0.5, 0.3, -1, 1, 0, 1e-3, 1.0):
-    unary(aten.mul.Scalar, call=given(number), extra_units=1)
-    add(aten.mul.Scalar, whole(3), call=given(number), title=f"{number} ", extra_units=1)
-    written(aten.mul_.Scalar, number, extra_units=1)
+    unary(aten.mul.Scalar, call=given(number))
+    add(aten.mul.Scalar, whole(3), call=given(number), title=f"{number} ")
+    written(aten.mul_.Scalar, number)
     if number:
-        unary(aten.div.Scalar, call=given(number), extra_units=1e3 if number == 1e-3 else 4)
-        add(aten.div.Tensor, real(2, 3), call=given(torch.tensor(float(number), dtype=torch.float64)), extra_units=1e3,
-            title=f"{number} ")
-        written(aten.div_.Scalar, number, extra_units=1e3 if number == 1e-3 else 4)
+        unary(aten.div.Scalar, call=given(number))
+        divisor = torch.tensor(float(number), dtype=torch.float64)
+        add(aten.div.Tensor, real(2, 3), call=given(divisor), title=f"{number} ")
+        written(aten.div_.Scalar, number)
 for x in (real(2, 3), whole(2, 3), real(2, 3).laid("turned"), real(3), real()):
     for y in (Operand((3,), "positive", False), Operand((2, 1), "positive", False)):
-        # An inverse may be as large as 2^16: relative to the result the error is that of a factor, 2^-17.
-        add(aten.div.Tensor, x, y, extra_units=1)
-written(aten.div_.Tensor, others=((Operand((3,), "positive", False),),), extra_units=1)
+        add(aten.div.Tensor, x, y)
+written(aten.div_.Tensor, others=((Operand((3,), "positive", False),),))
 for exponent in (0, 1, 2, 3, 4):
     unary(aten.pow.Tensor_Scalar, call=given(exponent), extra_units=4)
     add(aten.pow.Tensor_Scalar, whole(3), call=given(exponent), title=f"{exponent} ")

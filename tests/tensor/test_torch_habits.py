@@ -113,6 +113,11 @@ def test_a_deep_copy_has_memory_and_gradients_of_its_own() -> None:
         assert torch.allclose(p, shown(q), atol=CLOSE)
 
 
+def test_a_deep_copy_of_a_computed_tensor_is_refused_as_in_torch() -> None:
+    with pytest.raises(tacit.errors.RefusedOp, match="detach"):
+        copy.deepcopy(secret([1.0]).requires_grad_() * 2)
+
+
 def test_a_shallow_copy_shares_memory() -> None:
     x = secret([1.0, 2.0])
     y = copy.copy(x)
@@ -406,12 +411,11 @@ def test_splits_and_dicts_collate_too() -> None:
     assert shown(batch["x"])[:, 0].tolist() == [2.0 * n for n in batch["n"].tolist()]
 
 
-def test_vmap_and_functional_gradients() -> None:
-    x = secret(X)
-    assert torch.allclose(shown(torch.func.vmap(lambda row: row.dot(row))(x)), (X * X).sum(1), atol=CLOSE)
-    assert torch.allclose(shown(torch.func.grad(lambda v: (v * v).sum())(x)), 2 * X, atol=CLOSE)
-    per_row = torch.func.vmap(torch.func.grad(lambda row: (row**2).sum()))
-    assert torch.allclose(shown(per_row(x)), 2 * X, atol=CLOSE)
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_worker_processes_of_a_loader_are_refused() -> None:
+    loader = DataLoader(TensorDataset(secret(torch.arange(6.0))), batch_size=2, num_workers=1)
+    with pytest.raises(Exception, match=r"plain tensor|pickle"):
+        next(iter(loader))
 
 
 @pytest.mark.filterwarnings("ignore:Anomaly Detection")

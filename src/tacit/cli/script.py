@@ -22,7 +22,8 @@ def settings_for(script: Path, job: Job) -> Settings:
     """What the handshake compares and the session needs, from the job and the program's files."""
     common = {key: value for key, value in job.common().items() if key != "parties"}
     terms = Terms(job.names, common, program_files(script), job.seed)
-    return Settings(terms, job.protocol, job.ring_bits, job.frac_bits, job.deadlines.receive_s)
+    deadlines = job.deadlines
+    return Settings(terms, job.protocol, job.ring_bits, job.frac_bits, deadlines.receive_s, deadlines.connect_s)
 
 
 def run_script(script: Path, files: Mapping[str, str]) -> None:

@@ -29,13 +29,11 @@ from tacit.net.frames import (
     garbage,
 )
 from tacit.net.link import Link, Want
-from tacit.net.parting import part
+from tacit.net.parting import PARTING_S, part
 from tacit.net.statistics import LinkStatistics, statistics_of
 from tacit.net.watch import CLOSED, READABLE, WRITABLE, Watch, has_closed
 
 Buffer = Any  # anything with the buffer protocol; the type gets a name of its own in Python 3.12
-
-PARTING_S = 0.5  # how long an abort tries to get its words out
 
 
 class Mesh:
@@ -98,10 +96,15 @@ class Mesh:
             )
         self._post(peer, kind, 0, "", memoryview(payload))
 
-    def receive_control(self, peer: int, kind: Kind) -> bytes:
-        """The payload of the next frame of `peer`, which must be of this kind."""
+    def receive_control(self, peer: int, kind: Kind, *, patience_s: float = 0.0) -> bytes:
+        """The payload of the next frame of `peer`, which must be of this kind; waits at least `patience_s` for it."""
         want = Want(kind, 0, "", b"", memoryview(b""))
-        self._collect(0, kind.name.lower(), {peer: want})
+        usual_s = self._patience.deadline_s
+        self._patience.deadline_s = max(usual_s, patience_s)
+        try:
+            self._collect(0, kind.name.lower(), {peer: want})
+        finally:
+            self._patience.deadline_s = usual_s
         return bytes(want.room)
 
     def statistics(self) -> dict[int, LinkStatistics]:

@@ -14,6 +14,7 @@ from time import monotonic
 from tacit.net.link import Link
 
 TURN_READS_MAX = 16  # of 64 KiB: a peer that sends without end must not keep us past the limit
+PARTING_S = 0.5  # how long an abort tries to get its words out
 CHECK_S = 0.02  # the kernel reports no event for "all acknowledged", so it is asked this often
 
 

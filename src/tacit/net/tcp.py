@@ -11,13 +11,14 @@ import select
 from collections.abc import Callable, Sequence
 from time import monotonic
 
-from tacit.errors import PeerAbsent, PeerUntrusted
+from tacit.errors import PeerAbsent, PeerFault, PeerUntrusted
 from tacit.net import blame
 from tacit.net.channel import Channel
 from tacit.net.dial import Dial
 from tacit.net.door import Door
-from tacit.net.frames import Frame, Kind, decode_abort, describe
+from tacit.net.frames import Frame, Kind, decode_abort, describe, encode_abort, encode_header
 from tacit.net.link import Link
+from tacit.net.parting import PARTING_S, part
 from tacit.net.tls import Endpoint, TlsChannel, TransportIdentity
 
 __all__ = ["Endpoint", "TlsChannel", "TransportIdentity", "connect_all"]
@@ -35,11 +36,15 @@ def connect_all(
     meeting = Meeting(me, endpoints, identity, deadline_s, progress or (lambda text: None))
     try:
         return meeting.hold()
-    except BaseException:
-        meeting.break_up()
+    except BaseException as why:
+        meeting.break_up(why)
         raise
     finally:
         meeting.close_door()
+
+
+def _deaf(link: Link, frame: Frame, payload: bytes) -> None:
+    """For a link on which we only take our leave."""
 
 
 class Meeting:
@@ -61,6 +66,7 @@ class Meeting:
         self._tell = tell
         self._channels: dict[int, Channel] = {}
         self._left: dict[int, str] = {}  # parties that were here and went again
+        self._culprit: int | None = None  # place blamed by the error that ended the meeting
         self._door = Door(me, endpoints, identity, tell) if me < len(endpoints) - 1 else None
         if self._door is not None:
             tell(f"listening on {endpoints[me].address} for {blame.named(self._names, range(me + 1, len(endpoints)))}")
@@ -84,7 +90,12 @@ class Meeting:
             events = self._poll(now_s, end_s)
             self._notice_departures(events)
 
-    def break_up(self) -> None:
+    def break_up(self, why: BaseException) -> None:
+        """Leave those who came. They may have met everybody and wait for us: tell them whose fault it is."""
+        if isinstance(why, PeerFault):
+            links = [Link(place, self._names[place], channel, _deaf) for place, channel in self._channels.items()]
+            payload = encode_abort(self._culprit, why.message)
+            part(links, encode_header(Kind.ABORT, 0, "", len(payload)), payload, limit_s=PARTING_S)
         for channel in self._channels.values():
             channel.close()
 
@@ -98,7 +109,9 @@ class Meeting:
         arrived: dict[int, TlsChannel] = {}
         for place, dial in tuple(self._dials.items()):
             interest = dial.interest()
+            self._culprit = place  # for the error that this call may raise
             channel = dial.advance(now_s, events.get(interest[0], 0) if interest else 0)
+            self._culprit = None
             if channel is not None:
                 arrived[place] = channel
                 del self._dials[place]
@@ -147,19 +160,26 @@ class Meeting:
             culprit, reason = decode_abort(payload, link.sender, len(self._names))
             if culprit is not None:
                 self._refuse_claimant(culprit)  # what we saw ourselves says more than hearsay
+                if link.head is None:
+                    # Nothing came before, no HELLO either: it gave up its own meeting. Ours has its own patience, and
+                    # whoever mends the fault may start that party again.
+                    raise EOFError(reason)
             at = (0, "connecting")
-            raise blame.stopped_fault(self._names, self._me, link.place, culprit, reason, at)[1]
+            self._culprit, fault = blame.stopped_fault(self._names, self._me, link.place, culprit, reason, at)
+            raise fault
         if frame.kind is Kind.BYE:
             link.said_bye = True
 
     def _give_up(self, absent: Sequence[int]) -> None:
         for place in absent:
+            self._culprit = place
             self._refuse_claimant(place)
             dial = self._dials.get(place)
             if dial is not None and dial.complaint is not None:
                 raise dial.complaint
         # Those who came and left again may have run out of patience with the one who never came.
         first, *others = sorted(absent, key=lambda place: place in self._left)
+        self._culprit = first
         also = f"; also absent: {blame.named(self._names, others)}" if others else ""
         raise PeerAbsent(
             f"{describe(first, self._names[first])} did not connect within {self._deadline_s:.0f} s: "
@@ -170,6 +190,7 @@ class Meeting:
     def _refuse_claimant(self, place: int) -> None:
         claim = None if self._door is None else self._door.claims.get(place)
         if claim is not None:
+            self._culprit = place
             who = describe(place, self._names[place])
             raise PeerUntrusted(f"{who} did not come, but {claim.what}", hint=claim.hint)
 

@@ -25,6 +25,7 @@ from tacit.net.mesh import Mesh
 
 WIRE_VERSION = 1
 HELLO_BYTES_MAX = 64 * 1024
+FAREWELL_S = 1.0  # what a peer may need beyond its deadline to say that it gives up
 FILES_NAMED_MAX = 128
 
 #: Fields that must be equal, in the order of comparison, with what to do where they are not.
@@ -118,7 +119,8 @@ class Handshake:
             if canonical(said[key]) != canonical(self._said[key]):
                 mine, theirs = _first_difference(self._said[key], said[key])
                 raise PeerMismatch(
-                    f"{_WORDS.get(key, key)} differs: {self._terms.parties[self._place]} has {mine}, {name} has {theirs}",
+                    f"{_WORDS.get(key, key)} differs: {self._terms.parties[self._place]} has {mine}, "
+                    f"{name} has {theirs}",
                     hint=what_to_do,
                 )
         self._public[peer] = _key_bytes(name, said["public"])
@@ -155,14 +157,19 @@ class Handshake:
         )
 
 
-def greet(place: int, terms: Terms, mesh: Mesh) -> Agreement:
-    """Run the handshake over the links of a mesh."""
+def greet(place: int, terms: Terms, mesh: Mesh, *, meet_s: float = 0.0) -> Agreement:
+    """Run the handshake over the links of a mesh.
+
+    `meet_s` is how long parties have to meet. A peer that has met us may still wait for another one, and cannot greet
+    before it has met all or given up; then it says who is missing, and we want to hear that.
+    """
     shaking = Handshake(place, terms)
+    patience_s = meet_s + FAREWELL_S if meet_s else 0.0
     peers = [peer for peer in range(len(terms.parties)) if peer != place]
     for peer in peers:
         mesh.send_control(peer, Kind.HELLO, shaking.hello(peer))
     for peer in peers:
-        shaking.heard_hello(peer, mesh.receive_control(peer, Kind.HELLO))
+        shaking.heard_hello(peer, mesh.receive_control(peer, Kind.HELLO, patience_s=patience_s))
     for peer in peers:
         mesh.send_control(peer, Kind.CONFIRM, shaking.confirm())
     for peer in peers:

@@ -50,6 +50,7 @@ class Settings:
     ring_bits: int = 64
     frac_bits: int = 16
     deadline_s: float = 30.0
+    meet_s: float = 0.0  # how long the parties have to meet; 0 where they are connected from the start
 
 
 def take_part(
@@ -87,7 +88,7 @@ def take_part(
 def _connect(party: Party, settings: Settings, meet: Callable[[], Mesh], disclosures: Disclosures) -> Session:
     mesh = meet()
     try:
-        agreed = greet(party.place, settings.terms, mesh)
+        agreed = greet(party.place, settings.terms, mesh, meet_s=settings.meet_s)
     except BaseException as error:
         mesh.abort(farewell(error))
         raise

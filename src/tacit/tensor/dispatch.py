@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import difflib
 import sys
-from functools import cache
-from typing import Any, NoReturn
+from functools import cache, lru_cache
+from typing import Any, NamedTuple, NoReturn
 
 import torch
 from torch import Tensor
@@ -106,17 +106,42 @@ def _in_layout(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result:
     """
     if not _is_pointwise(func) or not isinstance(result, SecretTensor) or result._cell.promised:
         return result
-    operands = [value for value in (*args, *kwargs.values()) if isinstance(value, Tensor)]
-    if all(operand.is_contiguous() for operand in operands):
+    if all(value.is_contiguous() for value in (*args, *kwargs.values()) if isinstance(value, Tensor)):
         return result
-    expected = func(*map(_meta, args), **{key: _meta(value) for key, value in kwargs.items()})
     cell = result._cell
-    shares = laid_out(cell.shares, expected)
+    shares = laid_out(cell.shares, _like_torch(func, tuple(map(_outline, args)), tuple(map(_outline, kwargs.items()))))
     if shares is cell.shares:
         return result
     copy = made(cell.context, shares, cell.frac_bits, result.dtype)
     copy._cell.inherit(cell)
     return copy
+
+
+class _Outline(NamedTuple):
+    """All of a tensor that decides how the result of a pointwise operator lies in memory."""
+
+    shape: tuple[int, ...]
+    strides: tuple[int, ...]
+    dtype: torch.dtype
+
+
+def _outline(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return _Outline(tuple(value.shape), tuple(value.stride()), value.dtype)
+    return tuple(map(_outline, value)) if isinstance(value, tuple) else value
+
+
+@lru_cache(maxsize=1024)
+def _like_torch(func: Any, args: tuple[Any, ...], kwargs: tuple[tuple[str, Any], ...]) -> Tensor:
+    """What torch makes of tensors with these outlines; asked once, since a training step repeats itself."""
+
+    def tensor(value: Any) -> Any:
+        if not isinstance(value, _Outline):
+            return value
+        return torch.empty_strided(value.shape, value.strides, dtype=value.dtype, device="meta")
+
+    result: Tensor = func(*map(tensor, args), **{key: tensor(value) for key, value in kwargs})
+    return result
 
 
 @cache
@@ -128,12 +153,6 @@ def _is_pointwise(func: Any) -> bool:
 
 #: Pointwise in fact, though torch does not tag them.
 _UNTAGGED = frozenset({torch.ops.aten.rsub.Tensor})
-
-
-def _meta(value: Any) -> Any:
-    if not isinstance(value, Tensor):
-        return value
-    return torch.empty_strided(value.shape, value.stride(), dtype=value.dtype, device="meta")
 
 
 @cache

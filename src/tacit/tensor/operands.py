@@ -156,3 +156,9 @@ __all__ = [
     "Number", "Operand", "addend_of", "aligned", "as_number", "axis", "cell_of", "context_of", "difference", "expanded",
     "find_cell", "is_bool", "made", "natural_bits", "refuse", "scaled", "spread", "whole", "words_of",
 ]
+
+
+def comparison_bits(cell: Cell, dtype: torch.dtype) -> int:
+    """Bits of a difference of two such values; all of the ring for integers, which may be identifiers of 63 bits."""
+    fixed = cell.context.fixed
+    return fixed.comparison_bits(cell.frac_bits) if dtype.is_floating_point else fixed.ring_bits

@@ -105,7 +105,7 @@ class SecretTensor(Tensor):
         if id(self) in memo:
             return cast(SecretTensor, memo[id(self)])
         if not self.is_leaf:
-            _refuse("deepcopy a tensor that autograd computed", "detach() it first")
+            raise RefusedOp("cannot deepcopy a tensor that autograd computed", hint="detach() it first, as in torch")
         with torch.no_grad():
             cell = cast(SecretTensor, self.detach().clone())._cell
         twin = memo[id(self)] = SecretTensor(cell, self.dtype, self.requires_grad)

@@ -14,17 +14,8 @@ from torch import Tensor
 from torch.utils._mode_utils import no_dispatch
 
 from tacit.protocols import Shares
-from tacit.tensor.cell import KNOWN, Context, empty, known, laid_out, rescaled
-from tacit.tensor.operands import (
-    Number,
-    addend_of,
-    axis,
-    cell_of,
-    context_of,
-    made,
-    natural_bits,
-    refuse,
-)
+from tacit.tensor.cell import KNOWN, Context, empty, rescaled
+from tacit.tensor.operands import Number, addend_of, axis, cell_of, context_of, made, natural_bits, refuse
 from tacit.tensor.secret import SecretTensor
 
 
@@ -87,7 +78,7 @@ def view_in_place(func: Any) -> Callable[..., SecretTensor]:
 
 
 def alias(x: SecretTensor) -> SecretTensor:
-    """`detach` and `alias`: another tensor on the same cell, so that memos and promises travel along."""
+    """Another tensor on the same cell, so that what is remembered and promised travels along."""
     if x.is_inference():
         return SecretTensor(x._cell, x.dtype)
     with torch.inference_mode(False):
@@ -214,7 +205,7 @@ def stack(tensors: Sequence[Tensor], dim: int = 0) -> SecretTensor:
 def clone(x: SecretTensor, *, memory_format: torch.memory_format | None = None) -> SecretTensor:
     """A copy in fresh memory; keeps the strides of a dense tensor, as torch does."""
     cell = x._cell
-    fresh = empty(cell.shares.shape[0], _meta(x, memory_format=memory_format or torch.preserve_format))
+    fresh = empty(cell.shares.shape[0], outline(x, memory_format=memory_format or torch.preserve_format))
     fresh.copy_(cell.shares)
     copy = made(cell.context, fresh, cell.frac_bits, x.dtype)
     copy._cell.inherit(cell)
@@ -251,62 +242,6 @@ def copy_(target: SecretTensor, source: Tensor, non_blocking: bool = False) -> S
     return target
 
 
-def filled(value: Number | None) -> Callable[..., SecretTensor]:
-    """`zeros_like`, `empty_like`, `full_like`: a secret tensor whose entries happen to be public now."""
-
-    def run(x: SecretTensor, *args: Any, dtype: torch.dtype | None = None, **layout: Any) -> SecretTensor:
-        room = _meta(x, **layout)
-        return _full(x, room, args[0] if value is None else value, dtype)
-
-    run.__name__, run.__doc__ = f"filled_{value}", _FILLED
-    return run
-
-
-def new_filled(value: Number | None) -> Callable[..., SecretTensor]:
-    """`new_zeros`, `new_empty`, `new_full`."""
-
-    def run(
-        x: SecretTensor, size: Sequence[int], *args: Any, dtype: torch.dtype | None = None, **layout: Any
-    ) -> SecretTensor:
-        _refuse_device(layout)
-        return _full(x, torch.empty(tuple(size), device="meta"), args[0] if value is None else value, dtype)
-
-    run.__name__, run.__doc__ = f"new_filled_{value}", _FILLED
-    return run
-
-
-def new_empty_strided(
-    x: SecretTensor, size: Sequence[int], stride: Sequence[int], *, dtype: torch.dtype | None = None, **layout: Any
-) -> SecretTensor:
-    """Room for a gradient whose strides differ from its parameter's."""
-    _refuse_device(layout)
-    return _full(x, torch.empty_strided(tuple(size), tuple(stride), device="meta"), 0, dtype)
-
-
-def fill_(target: SecretTensor, value: Number | Tensor) -> SecretTensor:
-    """Overwrite every entry with one number."""
-    if isinstance(value, Tensor):
-        return copy_(target, value)
-    return copy_(target, torch.tensor(value, dtype=torch.float64 if isinstance(value, float) else None))
-
-
-def zero_(target: SecretTensor) -> SecretTensor:
-    """Overwrite every entry with 0."""
-    return fill_(target, 0)
-
-
-def bernoulli_(target: SecretTensor, p: float = 0.5, *, generator: torch.Generator | None = None) -> SecretTensor:
-    """Overwrite with zeros and ones that every party knows: a public draw from torch's generator, never a secret one.
-
-    That is what dropout asks for. All parties draw the same mask, since the generator is seeded alike; torch rewinds it
-    when checkpointing runs a forward pass again; and the product with the mask costs no message.
-    """
-    mask = torch.empty(target.shape, dtype=torch.float32).bernoulli_(p, generator=generator)
-    copy_(target, mask.to(torch.int64))
-    target._cell.remember(KNOWN, laid_out(mask[None], target)[0].to(target.dtype))
-    return target
-
-
 def select_backward(grad: SecretTensor, sizes: Sequence[int], dim: int, position: int) -> SecretTensor:
     """Zeros, with the gradient where the entries came from."""
     return _placed(grad, sizes, lambda room: room.select(dim, position))
@@ -327,24 +262,13 @@ def _placed(grad: SecretTensor, sizes: Sequence[int], where: Callable[[Tensor], 
     return made(cell.context, room, cell.frac_bits, grad.dtype)
 
 
-_FILLED = "A secret tensor whose entries every party knows until something is written into it."
-
-
-def _full(x: SecretTensor, room: Tensor, number: Number, dtype: torch.dtype | None) -> SecretTensor:
-    label = dtype or x.dtype
-    if not label.is_floating_point and isinstance(number, float) and not number.is_integer():
-        raise refuse(f"cannot fill a {label} tensor with {number}", "fill it with a whole number")
-    value = torch.empty_strided(room.shape, room.stride(), dtype=label).fill_(number)
-    return SecretTensor(known(x._cell.context, value), label)
-
-
-def _meta(x: SecretTensor, **layout: Any) -> Tensor:
+def outline(x: SecretTensor, **layout: Any) -> Tensor:
     """Sizes and strides that torch would give a tensor like x."""
-    _refuse_device(layout)
+    refuse_device(layout)
     return torch.empty_like(torch.empty_strided(x.shape, x.stride(), device="meta"), **layout)
 
 
-def _refuse_device(layout: dict[str, Any]) -> None:
+def refuse_device(layout: dict[str, Any]) -> None:
     if layout.pop("device", None) not in (None, torch.device("cpu"), "cpu"):
         raise refuse("cannot make a secret tensor on another device", "leave the device out")
     layout.pop("pin_memory", None)
