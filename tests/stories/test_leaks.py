@@ -180,10 +180,10 @@ def test_what_the_others_hear_of_an_error_holds_no_text_of_it() -> None:
     def program() -> None:
         import torch
 
-        x = tacit.secret(torch.ones(2), owner=0)
-        if tacit.party().place == 1:
-            raise ValueError(f"cannot use {VALUES['bob'][0]}")
         try:
+            x = tacit.secret(torch.ones(2), owner=0)
+            if tacit.party().place == 1:
+                raise ValueError(f"cannot use {VALUES['bob'][0]}")
             tacit.reveal(x, to="all")
         except tacit.errors.PeerStopped as stopped:
             print("heard", stopped)

@@ -159,7 +159,9 @@ class Meeting:
         if frame.kind is Kind.ABORT:
             culprit, reason = decode_abort(payload, link.sender, len(self._names))
             if culprit is not None:
-                self._refuse_claimant(culprit)  # what we saw ourselves says more than hearsay
+                # What we saw ourselves says more than hearsay, above all where it is we who are blamed.
+                for place in range(len(self._names)) if culprit == self._me else (culprit,):
+                    self._refuse_claimant(place)
                 if link.head is None:
                     # Nothing came before, no HELLO either: it gave up its own meeting. Ours has its own patience, and
                     # whoever mends the fault may start that party again.
