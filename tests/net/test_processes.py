@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import select
+import os
 import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -123,12 +124,12 @@ def test_a_stopped_receiver_is_named_by_the_one_who_cannot_send(crew: Crew) -> N
     def body(mesh: Mesh, tell: Tell) -> None:
         if mesh.me == 1:
             tell("ready")
-            mesh.receive_control(0, Kind.HELLO)
+            # By itself: stopped from outside, it might first read what alice sends and object to it.
+            os.kill(os.getpid(), signal.SIGSTOP)
         mesh.exchange(0, "big", {1: bytes(16 << 20)}, {})
 
     crew.start([body] * 2, deadline_s=0.6)
     assert crew.hear(1) == "ready"
-    crew.signal(1, signal.SIGSTOP)
     report = crew.hear(0)
     assert (report["error"], report["culprit"]) == ("PeerSilent", 1), report
 
