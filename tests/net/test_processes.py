@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-import select
 import os
+import select
 import signal
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
