@@ -30,7 +30,8 @@ from tacit.ring import FixedPoint
 from tacit.session.disclosure import Allowance, Disclosures, Grant, allow_everything
 from tacit.session.handshake import Handshake, Terms
 from tacit.session.job import Job
-from tacit.session.launch import Settings, simulate, take_part
+from tacit.session.launch import simulate
+from tacit.session.participate import Settings, take_part
 from tacit.session.party import Party
 from tacit.tensor import model_file
 

@@ -17,7 +17,8 @@ from tacit.session import process
 from tacit.session.disclosure import Grant
 from tacit.session.forkserver import Report
 from tacit.session.job import Job
-from tacit.session.launch import Children, Settings, progress_to, request, take_part
+from tacit.session.launch import Children, progress_to, request
+from tacit.session.participate import Settings, take_part
 
 #: Takes the account of a run, also of one that failed.
 Keep = Callable[[dict[str, Any]], None]

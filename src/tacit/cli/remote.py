@@ -19,7 +19,7 @@ def run_as(script: Path, job: Job, me: str, keep: Keep) -> None:
     from tacit.crypto.keystore import KeyStore
     from tacit.net.mesh import Mesh
     from tacit.session.disclosure import Disclosures
-    from tacit.session.launch import take_part
+    from tacit.session.participate import take_part
     from tacit.session.party import Party
 
     process.protect()

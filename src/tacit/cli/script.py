@@ -11,7 +11,7 @@ from types import TracebackType
 from tacit.errors import Misuse, NotRepresentable, RefusedOp, ShapeError
 from tacit.session.handshake import Terms
 from tacit.session.job import Job
-from tacit.session.launch import Settings
+from tacit.session.participate import Settings
 from tacit.session.program import OnlyTheProgram, program_files
 
 #: Errors about a line of the program, whose text does not know that line.

@@ -27,7 +27,8 @@ from tacit.cli.script import run_script, settings_for
 from tacit.crypto.primitives import digest
 from tacit.errors import TacitError
 from tacit.session.job import Job
-from tacit.session.launch import Children, Settings, progress_to, request, socket_mesh, take_part
+from tacit.session.launch import Children, progress_to, request, socket_mesh
+from tacit.session.participate import Settings, take_part
 from tacit.session.program import program_files
 
 

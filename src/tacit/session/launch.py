@@ -1,7 +1,4 @@
-"""How a program becomes a party: connect when it first needs the others, run it, part from them, account for it.
-
-    take_part    one program as one party, over whatever links it is given
-    simulate     one function as n parties on this machine, for notebooks and tests
+"""Parties that are processes of this machine: tacit.simulate, and what `tacit run --parties` is made of.
 
 The parties are processes, never threads: torch's generator belongs to the whole process, and every party needs its own.
 """
@@ -17,117 +14,24 @@ import socket
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
 
-from tacit.errors import Misuse, PeerFault, PeerLost, PeerStopped, RefusedOp, RevealRefused, TacitError
+from tacit.errors import Misuse, PeerFault, PeerLost, PeerStopped, TacitError
 from tacit.net.channel import SocketChannel
 from tacit.net.mesh import Mesh
 from tacit.net.simulated import Weather
-from tacit.session import current, forkserver
+from tacit.session import forkserver
 from tacit.session.disclosure import Allowance, Disclosures, allow_everything
-from tacit.session.handshake import Terms, greet
+from tacit.session.handshake import Terms
+from tacit.session.participate import Settings, take_part
 from tacit.session.party import Party, ProgressSink
-from tacit.session.randomness import Randomness
-from tacit.session.session import Session
 
 Result = TypeVar("Result")
 
 #: Protocols that run among exactly three.
 THREE_PARTIES = ("replicated3", "masked")
-#: Errors whose text says nothing about this party's data, so that the others may read it.
-_TELLABLE = (PeerFault, RefusedOp, RevealRefused)
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What a session needs to know beyond its links."""
-
-    terms: Terms
-    protocol: str = "replicated3"
-    ring_bits: int = 64
-    frac_bits: int = 16
-    deadline_s: float = 30.0
-    meet_s: float = 0.0  # how long the parties have to meet; 0 where they are connected from the start
-
-
-def take_part(
-    party: Party,
-    settings: Settings,
-    meet: Callable[[], Mesh],
-    program: Callable[[], Result],
-    disclosures: Disclosures,
-    keep: Callable[[dict[str, Any]], None] | None = None,
-) -> Result:
-    """Run `program` as `party`. `meet` connects the parties; it is called when the program first needs them.
-
-    If the program fails, the others are told at once, in words that hold no data. `keep` gets the account of the run in
-    either case: what was revealed before a failure was revealed.
-    """
-    run = current.Run(party, partial(_connect, party, settings, meet, disclosures))
-    current.enter(run)
-    completed = False
-    try:
-        result = program()
-        if run.connected is not None:
-            run.connected.close()
-        completed = True
-        return result
-    except BaseException as error:
-        if run.connected is not None:
-            run.connected.abort(farewell(error))
-        raise
-    finally:
-        current.enter(None)
-        if run.connected is not None and keep is not None:
-            keep(account(party, run.connected, completed=completed))
-
-
-def _connect(party: Party, settings: Settings, meet: Callable[[], Mesh], disclosures: Disclosures) -> Session:
-    mesh = meet()
-    try:
-        agreed = greet(party.place, settings.terms, mesh, meet_s=settings.meet_s)
-    except BaseException as error:
-        mesh.abort(farewell(error))
-        raise
-    return Session(
-        party.place,
-        party.parties,
-        mesh,
-        Randomness(agreed.pair_keys, agreed.session_id),
-        protocol=settings.protocol,
-        ring_bits=settings.ring_bits,
-        frac_bits=settings.frac_bits,
-        public_seed=agreed.public_seed,
-        disclosures=disclosures,
-    )
-
-
-def farewell(error: BaseException) -> str:
-    """What the other parties are told of our error. The text of most errors stays here: it may speak of our data."""
-    kind = type(error).__name__
-    return f"{kind}: {error.message}" if isinstance(error, _TELLABLE) else kind
-
-
-def account(party: Party, session: Session, *, completed: bool) -> dict[str, Any]:
-    """Rounds, bytes, seconds and disclosures of one party, for reports."""
-    return {
-        "party": party.name,
-        "completed": completed,
-        "parties": list(party.parties),
-        "protocol": session.protocol,
-        "frac_bits": session.frac_bits,
-        "public_seed": session.public_seed,
-        **session.meter.report(),
-        "disclosures": [entry.as_dict() for entry in session.disclosures.report()],
-    }
-
-
-# -- parties on this machine -----------------------------------------------------------------------------------------
-
-
 _server: forkserver.ForkServer | None = None
 _server_owner = 0  # a process forked from this one must not use our server: two would talk on one socket
 _server_lock = threading.Lock()
