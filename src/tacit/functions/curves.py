@@ -80,7 +80,7 @@ def softplus(protocol: Protocol, x: Shares, frac_bits: int) -> Shares:
 def evaluate(protocol: Protocol, curve: Curve, x: Shares, frac_bits: int) -> Shares:
     """The curve at x, both with `frac_bits` fraction bits."""
     thresholds, base, steps = table(curve, frac_bits)
-    width = protocol.fixed.comparison_bits(frac_bits)
+    width = protocol.comparison_bits(frac_bits)
     bits = at_least(protocol, x, thresholds, width)  # [components, segments, *shape], non-increasing along the segments
     # Powers are taken of x inside the window and of 0 outside, so that no square of a far value leaves the ring; the
     # straight tail on the right is x itself, exactly. Both cost one product together, and none of them a truncation.

@@ -120,6 +120,10 @@ class Protocol(ABC):
 
     # -- bits ----------------------------------------------------------------------------------------------------
 
+    def comparison_bits(self, frac_bits: int) -> int:
+        """The width at which this protocol compares fractional values: what the format promises of them."""
+        return self.fixed.comparison_bits(frac_bits)
+
     @abstractmethod
     def is_negative(self, x: Shares, width: int | None = None) -> Bits:
         """Whether each element is below zero: the top bit, right for every ring element.

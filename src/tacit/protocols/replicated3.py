@@ -39,6 +39,11 @@ class Replicated3(Sharing3):
 
     # -- bits ----------------------------------------------------------------------------------------------------
 
+    def comparison_bits(self, frac_bits: int) -> int:
+        """All of them: a quarter more bytes and no more rounds, and no promise about values is needed."""
+        del frac_bits
+        return self.ring.bits
+
     @step(rounds="2 + depth(width - 1)", bits="width + 3 * (width - 1) + 3 * carry_ands(width - 1)")
     def is_negative(self, x: Shares, width: int | None = None) -> Bits:
         # x = c + e with e = x_0 + x_2: one adder on two numbers that each lie whole with somebody.

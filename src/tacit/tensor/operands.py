@@ -160,5 +160,5 @@ __all__ = [
 
 def comparison_bits(cell: Cell, dtype: torch.dtype) -> int:
     """Bits of a difference of two such values; all of the ring for integers, which may be identifiers of 63 bits."""
-    fixed = cell.context.fixed
-    return fixed.comparison_bits(cell.frac_bits) if dtype.is_floating_point else fixed.ring_bits
+    protocol = cell.context.protocol
+    return protocol.comparison_bits(cell.frac_bits) if dtype.is_floating_point else protocol.ring.bits
