@@ -141,7 +141,7 @@ def test_a_silent_wire_stops_everybody_within_the_deadline(machines: Machines, w
 def talk(words: bytes, after_handshake: bool) -> None:
     """Runs at bob: his handshake, or what follows it, is `words` to alice, and then nothing."""
     from tacit.net.mesh import Mesh
-    from tacit.session import handshake, launch
+    from tacit.session import handshake, participate
 
     def greet(place: int, terms: handshake.Terms, mesh: Mesh, *, meet_s: float) -> None:
         if after_handshake:
@@ -149,7 +149,7 @@ def talk(words: bytes, after_handshake: bool) -> None:
         mesh._links[0].channel.write_some(memoryview(words))
         signal.pause()
 
-    launch.greet = greet
+    participate.greet = greet
 
 
 def header(kind: str, step: int, label: str, payload_bytes: int) -> bytes:
