@@ -11,7 +11,7 @@ import torch
 import tacit
 from kit.parties import View
 from tacit.cli.local import allowance
-from tacit.errors import PeerStopped, RevealRefused
+from tacit.errors import Misuse, PeerStopped, RevealRefused
 from tacit.session import current
 from tacit.session.disclosure import Disclosures
 from tacit.session.job import Job
@@ -180,3 +180,14 @@ def test_the_line_in_the_report_is_the_programs_own() -> None:
     name, _, number = line.partition(":")
     assert name == Path(__file__).name
     assert "tacit.reveal(x, to=1)" in Path(__file__).read_text().split("\n")[int(number) - 1]
+
+
+def test_a_module_needs_a_receiver_where_the_job_names_none_and_alice_is_no_party() -> None:
+    job = Job.parse("version = 1\n[parties.bank]\n[parties.state]\n[parties.helper]\n")
+    assert job.model_to is None
+
+    def program() -> None:
+        tacit.reveal(tacit.secret(torch.nn.Linear(1, 1)), name="weights")
+
+    with pytest.raises(Misuse, match="reveal\\(module\\) needs a receiver"):
+        tacit.simulate(program, parties=["bank", "state", "helper"])

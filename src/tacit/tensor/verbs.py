@@ -89,6 +89,11 @@ def reveal(x: Any, *, to: int | str | None = None, name: str | None = None) -> A
     line = _line_of_caller(sys._getframe(1))
     if to is None and isinstance(x, nn.Module):
         to = party.job.model_to if party.job is not None else None
+    if to is None and isinstance(x, nn.Module):
+        raise Misuse(
+            "reveal(module) needs a receiver, and the job names none",
+            hint='set model_to = "NAME" in every job file, or say tacit.reveal(module, to="NAME")',
+        )
     if to is None:
         raise Misuse("reveal() needs a receiver", hint='for example tacit.reveal(x, to="bob", name="test scores")')
     receivers = tuple(range(len(ctx.session.parties))) if to == "all" else (ctx.session.place_of(to),)
