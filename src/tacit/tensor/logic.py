@@ -150,22 +150,22 @@ def never(x: SecretTensor) -> Tensor:
 def _ordered(x: Operand, y: Operand, *, strict: bool) -> SecretTensor:
     """[x < y] or [x <= y], the latter as not [y < x]."""
     context = context_of(x, y)
-    xc, yc = cell_of(x), cell_of(y)
     protocol = context.protocol
-    if xc is not None and yc is not None:
-        width = max(comparison_bits(xc, x.dtype), comparison_bits(yc, y.dtype))  # type: ignore[union-attr]
+    if isinstance(x, SecretTensor) and isinstance(y, SecretTensor):
+        xc, yc = x._cell, y._cell
+        width = max(comparison_bits(xc, x.dtype), comparison_bits(yc, y.dtype))
         bits = compare.is_negative(protocol, difference(xc, yc) if strict else difference(yc, xc), width)
         return made(context, bits if strict else compare.inverted(protocol, bits), 0, torch.bool)
-    if xc is not None:
+    if isinstance(x, SecretTensor):
+        xc = x._cell
         # X < c is X < ceil(c), and X <= c is X < floor(c) + 1, for whole X.
         limit = 2 ** context.fixed.product_bits
         bound = np.clip(_units(context, y, xc.frac_bits, np.ceil if strict else np.floor), -limit, limit) + (not strict)
         # Whether the bound is a value of the format is public, and so is the width that follows from it.
-        width = comparison_bits(xc, x.dtype)  # type: ignore[union-attr]
+        width = comparison_bits(xc, x.dtype)
         width = width if np.abs(bound).max(initial=0) < 1 << (width - 2) else context.fixed.ring_bits
         below = compare.is_negative(protocol, protocol.add_public(xc.shares, -bound), width)
         return made(context, below, 0, torch.bool)
-    assert yc is not None
     # c < Y is not Y <= c, and c <= Y is not Y < c.
     return logical_not(_ordered(y, x, strict=not strict))
 
