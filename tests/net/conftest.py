@@ -17,11 +17,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tacit.crypto.certificate import make_certificate
+from tacit.crypto.primitives import digest
 from tacit.errors import TacitError
 from tacit.net.channel import Channel, SocketChannel, keep_only, socket_pairs
 from tacit.net.mesh import Mesh
 from tacit.net.simulated import Relay
-from tacit.net.tcp import Endpoint, TransportIdentity, connect_all
+from tacit.net.tcp import Endpoint, TransportIdentity
+from tacit.session.meeting import meet
 
 NAMES = ("alice", "bob", "crypto-producer")
 PATIENCE_S = 20.0  # no test needs it; a hang becomes a failure
@@ -48,6 +50,7 @@ class Crew:
         ends: list[dict[int, socket.socket]] | None = None,
         relay: Relay | None = None,
         site: Site | None = None,
+        transport: str = "tls",
     ) -> Crew:
         ends = socket_pairs(len(bodies)) if ends is None else ends
         for place, body in enumerate(bodies):
@@ -55,7 +58,7 @@ class Crew:
             def run(tell: Callable[[Any], None], body: Body = body, place: int = place) -> None:
                 if relay is not None:
                     relay.close()
-                _live(body, place, ends, deadline_s, tell, site)
+                _live(body, place, ends, deadline_s, tell, site, transport)
 
             self._fork(place, run)
         if relay is not None:
@@ -111,16 +114,21 @@ def _write(fd: int, report: Any) -> None:
     os.write(fd, json.dumps(report).encode() + b"\n")
 
 
-def _live(body: Body, place: int, ends: Any, deadline_s: float, tell: Any, site: Site | None) -> None:
-    channels: dict[int, Channel]
+def _live(body: Body, place: int, ends: Any, deadline_s: float, tell: Any, site: Site | None, transport: str) -> None:
     if site is None:
-        channels = {peer: SocketChannel(sock) for peer, sock in keep_only(ends, place).items()}
+        channels: dict[int, Channel] = {peer: SocketChannel(sock) for peer, sock in keep_only(ends, place).items()}
+        mesh = Mesh(place, NAMES[: len(ends)], channels, deadline_s=deadline_s)
     else:
         keep_only(ends, None)
-        channels = connect_all(place, site.endpoints, site.identities[place], deadline_s=deadline_s)
-    mesh = Mesh(place, NAMES[: len(ends)], channels, deadline_s=deadline_s)
+        identity = site.identities[place]
+        mesh = meet(
+            place, site.endpoints, identity, transport=transport, connect_s=deadline_s, receive_s=deadline_s
+        )
     start_s = monotonic()
     try:
+        if transport == "frames":  # the secrets that the handshake would have agreed
+            pairs = {peer: bytes(sorted((place, peer))) for peer in range(len(ends)) if peer != place}
+            mesh.open_bulk({peer: digest(pair) for peer, pair in pairs.items()}, patience_s=PATIENCE_S)
         result = body(mesh, tell)
     except TacitError as fault:
         waited_s = monotonic() - start_s

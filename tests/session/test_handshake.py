@@ -274,3 +274,16 @@ def test_a_greeting_of_an_earlier_run_gives_another_session() -> None:
         alice.heard_hello(1, Handshake(1, pair).hello(0) if not ids else recorded.replace(b',"crypto-producer"', b""))
         ids.add((alice.agreement().session_id, alice.agreement().pair_keys[1]))
     assert len(ids) == 2
+
+
+def test_parties_that_chose_different_transports_hear_it_before_anybody_connects_again() -> None:
+    alice, bob = (
+        Handshake(place, Terms(("alice", "bob"), {"protocol": "masked", "transport": transport}))
+        for place, transport in enumerate(("tls", "frames"))
+    )
+    with pytest.raises(PeerMismatch, match=r"transport = tls.*transport = frames"):
+        alice.heard_hello(1, bob.hello(0))
+    with pytest.raises(PeerMismatch, match=r"transport = frames.*transport = tls"):
+        bob.heard_hello(0, alice.hello(1))
+    assert Job.parse('version = 1\ntransport = "frames"').common()["transport"] == "frames"
+    assert Job.parse("version = 1").common()["transport"] == "tls"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,12 +11,12 @@ from typing import Any
 
 from tacit.cli.screen import Screen
 from tacit.cli.script import run_script, settings_for
-from tacit.net.tcp import Endpoint, TransportIdentity, connect_all
 from tacit.session import process
 from tacit.session.disclosure import Grant
 from tacit.session.forkserver import Report
 from tacit.session.job import Job
 from tacit.session.launch import Children, progress_to, request
+from tacit.session.local_site import LocalSite, local_site
 from tacit.session.participate import Settings, take_part
 
 #: Takes the account of a run, also of one that failed.
@@ -29,13 +28,12 @@ PROTECTION = {"replicated3": _ANY_TWO, "masked": f"{_ANY_TWO}; the third party o
 
 @dataclass(frozen=True)
 class Plan:
-    """What each child process needs. Private keys are those of this run and die with it."""
+    """What each child process needs."""
 
     script: Path
     job: Job
     settings: Settings
-    endpoints: tuple[Endpoint, ...]
-    identities: tuple[TransportIdentity, ...]
+    site: LocalSite
 
 
 def run_here(script: Path, job: Job, keep: Keep) -> None:
@@ -43,7 +41,7 @@ def run_here(script: Path, job: Job, keep: Keep) -> None:
     process.protect()  # this process makes the keys of all parties
     screen = Screen(job.names, named_lines=True)
     screen.header(str(script), job.protocol, PROTECTION[job.protocol])
-    plan = _plan(script, job)
+    plan = Plan(script.absolute(), job, settings_for(script, job), local_site(job.names, job.transport))
     children = Children(job.names, request(partial(_party, plan), len(job.names), linked=False))
 
     accounts: dict[int, dict[str, Any]] = {}
@@ -104,29 +102,6 @@ def joined_disclosures(ledgers: list[list[dict[str, Any]]]) -> list[dict[str, An
     return list(rows.values())
 
 
-def _plan(script: Path, job: Job) -> Plan:
-    from tacit.crypto.identity import throwaway
-
-    identities = [throwaway(name) for name in job.names]
-    with contextlib.ExitStack() as stack:
-        ports = [_free_port(stack) for _ in job.names]
-    endpoints = tuple(
-        Endpoint(identity.name, "127.0.0.1", port, identity.certificate_der)
-        for identity, port in zip(identities, ports, strict=True)
-    )
-    keys = tuple(TransportIdentity(one.certificate_der, one.transport_private_pem()) for one in identities)
-    return Plan(script.absolute(), job, settings_for(script, job), endpoints, keys)
-
-
-def _free_port(stack: contextlib.ExitStack) -> int:
-    """A port that nobody uses now; all are held until every one is found, so that they differ."""
-    sock = stack.enter_context(socket.socket())
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    sock.bind(("127.0.0.1", 0))
-    port: int = sock.getsockname()[1]
-    return port
-
-
 def _party(plan: Plan, place: int, links: Mapping[int, socket.socket], report: Report) -> None:
     """One party, in its own process."""
     from tacit.net.mesh import Mesh
@@ -139,11 +114,10 @@ def _party(plan: Plan, place: int, links: Mapping[int, socket.socket], report: R
     party = Party(name, place, job.names, job, job.party(name).inputs, progress_to(report))
 
     def meet() -> Mesh:
-        channels = connect_all(
-            place, plan.endpoints, plan.identities[place], deadline_s=job.deadlines.connect_s
-        )
+        deadlines = job.deadlines
+        mesh = plan.site.meet(place, connect_s=deadlines.connect_s, receive_s=deadlines.receive_s)
         report.send("status", f"connected   {', '.join(job.names)} (mutual TLS 1.3, throw-away keys)")
-        return Mesh(place, job.names, channels, deadline_s=job.deadlines.receive_s)
+        return mesh
 
     keep = partial(report.send, "account")
     program = partial(run_script, plan.script, plan.settings.terms.program)

@@ -9,15 +9,16 @@ from tacit.cli.keys import ask_passphrase
 from tacit.cli.local import PROTECTION, Keep, allowance, nothing_happened, saved_model
 from tacit.cli.screen import Screen
 from tacit.cli.script import run_script, settings_for
-from tacit.net.tcp import Endpoint, TransportIdentity, connect_all
+from tacit.net.mesh import Mesh
+from tacit.net.tcp import Endpoint, TransportIdentity
 from tacit.session import process
 from tacit.session.job import Job
+from tacit.session.meeting import meet as connect
 
 
 def run_as(script: Path, job: Job, me: str, keep: Keep) -> None:
     """Run the program as party `me`; `keep` gets the account of this party."""
     from tacit.crypto.keystore import KeyStore
-    from tacit.net.mesh import Mesh
     from tacit.session.disclosure import Disclosures
     from tacit.session.participate import take_part
     from tacit.session.party import Party
@@ -39,10 +40,17 @@ def run_as(script: Path, job: Job, me: str, keep: Keep) -> None:
     key = TransportIdentity(identity.certificate_der, identity.transport_private_pem())
 
     def meet() -> Mesh:
-        deadline_s = job.deadlines.connect_s
-        channels = connect_all(place, endpoints, key, deadline_s=deadline_s, progress=screen.status)
+        mesh = connect(
+            place,
+            endpoints,
+            key,
+            transport=job.transport,
+            connect_s=job.deadlines.connect_s,
+            receive_s=job.deadlines.receive_s,
+            progress=screen.status,
+        )
         screen.status(f"connected   {', '.join(job.names)} (mutual TLS 1.3, trusted keys)")
-        return Mesh(place, job.names, channels, deadline_s=job.deadlines.receive_s)
+        return mesh
 
     settings = settings_for(script, job)
     disclosures = Disclosures(partial(allowance, job), job.source)

@@ -23,7 +23,15 @@ def settings_for(script: Path, job: Job) -> Settings:
     common = {key: value for key, value in job.common().items() if key != "parties"}
     terms = Terms(job.names, common, program_files(script), job.seed)
     deadlines = job.deadlines
-    return Settings(terms, job.protocol, job.ring_bits, job.frac_bits, deadlines.receive_s, deadlines.connect_s)
+    return Settings(
+        terms,
+        job.protocol,
+        job.ring_bits,
+        job.frac_bits,
+        deadlines.receive_s,
+        transport=job.transport,
+        meet_s=deadlines.connect_s,
+    )
 
 
 def run_script(script: Path, files: Mapping[str, str]) -> None:

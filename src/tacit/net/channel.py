@@ -12,6 +12,7 @@ import socket
 import struct
 import termios
 from abc import ABC, abstractmethod
+from typing import Any
 
 
 class Channel(ABC):
@@ -47,6 +48,10 @@ class Channel(ABC):
     @abstractmethod
     def unacknowledged_bytes(self) -> int:
         """How much of what was written the peer's machine has not taken yet."""
+
+    def peer_address(self) -> Any:
+        """Where the peer was reached, as sockets write addresses; None where that means nothing."""
+        return None
 
     @abstractmethod
     def close(self) -> None:

@@ -65,7 +65,12 @@ class Door:
     """The listening socket of one party and the guests before it."""
 
     def __init__(
-        self, me: int, endpoints: Sequence[Endpoint], identity: TransportIdentity, tell: Callable[[str], None]
+        self,
+        me: int,
+        endpoints: Sequence[Endpoint],
+        identity: TransportIdentity,
+        tell: Callable[[str], None],
+        listener: socket.socket | None = None,
     ) -> None:
         self.strangers: Counter[str] = Counter()
         self.claims: dict[int, Claim] = {}
@@ -75,7 +80,8 @@ class Door:
         self._context = server_context(identity, endpoints[me + 1 :])
         self._context.sni_callback = self._named
         self._guests: dict[int, Guest] = {}
-        self._listener = listen(endpoints[me])
+        self._lent = listener is not None  # somebody needs the port after us and closes it
+        self._listener = listen(endpoints[me]) if listener is None else listener
 
     def interest(self) -> dict[int, int]:
         """{descriptor: poll mask}"""
@@ -105,7 +111,8 @@ class Door:
         for guest in self._guests.values():
             guest.tls.close()
         self._guests.clear()
-        self._listener.close()
+        if not self._lent:
+            self._listener.close()
 
     def _accept(self, now_s: float) -> None:
         for _ in range(GUESTS_MAX):  # poll reports the rest: a crowd must not keep us from those already inside

@@ -1,5 +1,8 @@
 """One peer as the mesh sees it: a channel, what was read ahead of its frames, what still has to leave.
 
+A pair may have a second connection (bulk.py): then the payload of a long DATA frame travels there, in the order of the
+headers that announce it here, and control frames are read here meanwhile.
+
 Reading goes through a small look-ahead buffer, so that a short frame costs one system call; the rest of a long payload
 is received straight into the memory that waits for it. A frame that nobody has asked for stays parked: its header is
 known, its payload stays in the kernel and slows the sender down, as it should. Reading stops after a bounded amount
@@ -11,21 +14,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from tacit.errors import PeerGarbage
+from tacit.net.bulk import BULK_BYTES_MIN, Bulk
 from tacit.net.channel import Channel
 from tacit.net.frames import (
     HEADER_BYTES_MAX,
+    KINDS,
     RULES,
     Frame,
     Kind,
-    check_control,
-    check_data,
     decode_header,
     describe,
     garbage,
 )
+from tacit.net.want import Want
 
 JOIN_BYTES_MAX = 16 * 1024  # header and this much payload leave together: one system call, one TLS record
 LOOK_AHEAD_BYTES = 32 * 1024  # holds any frame that must be handled at once, and a whole TLS record
@@ -37,27 +40,6 @@ IMMEDIATE = frozenset({Kind.PING, Kind.ABORT, Kind.BYE})
 assert all((RULES[kind].payload_bytes_max or 0) + HEADER_BYTES_MAX <= LOOK_AHEAD_BYTES for kind in IMMEDIATE)
 
 
-@dataclass(slots=True)
-class Want:
-    """The frame the program asks a peer for. DATA: `room` is given. HELLO, CONFIRM: made once the size is accepted."""
-
-    kind: Kind
-    step: int
-    label: str
-    header: bytes  # the exact bytes of the expected header, empty where the size is not known before
-    room: memoryview
-
-    def accept(self, frame: Frame, sender: str) -> memoryview:
-        """The memory for the payload of `frame`, if it is the frame asked for; else an error, and nothing allocated."""
-        if self.kind is Kind.DATA:
-            size = self.room.nbytes
-            check_data(frame, step=self.step, label=self.label, payload_bytes=size, sender=sender)
-        else:
-            check_control(frame, self.kind, sender)
-            self.room = memoryview(bytearray(frame.payload_bytes))  # at most 64 KiB: the codec has checked
-        return self.room
-
-
 class Link:
     """`pull` reads, `push` writes; both stop where they would block and raise EOFError where the stream ends."""
 
@@ -67,6 +49,7 @@ class Link:
         self.place = place
         self.sender = describe(place, name)
         self.channel = channel
+        self.bulk: Bulk | None = None
         self.want: Want | None = None
         self.head: Frame | None = None  # parked: header read, payload not
         self.out: deque[memoryview] = deque()
@@ -90,10 +73,19 @@ class Link:
 
     # -- writing
 
+    @property
+    def sending(self) -> bool:
+        """Whether something queued has not left; until then its memory belongs to the link."""
+        return bool(self.out) or (self.bulk is not None and bool(self.bulk.out))
+
     def queue(self, header: bytes, payload: memoryview) -> None:
-        """Queue one frame. `payload` belongs to the link until `out` is empty."""
+        """Queue one frame. `payload` belongs to the link as long as it is `sending`."""
         size = payload.nbytes
-        if size <= JOIN_BYTES_MAX:
+        # Kind and size stand in the header, so both ends know where the payload travels.
+        if self.bulk is not None and self._by_bulk(KINDS[header[0]], size):
+            self.out.append(memoryview(header))
+            self.bulk.queue(header, payload)
+        elif size <= JOIN_BYTES_MAX:
             self.out.append(memoryview(b"".join((header, payload))))
         else:
             cut = JOIN_BYTES_MAX - len(header)
@@ -112,13 +104,30 @@ class Link:
             elif count:
                 out[0] = view[count:]
             else:
-                return
+                break
+        if self.bulk is not None and self.bulk.out:
+            self.moved_bytes += self.bulk.push()
+
+    def forget_queue(self) -> None:
+        """The connection broke: nothing of this will ever leave."""
+        self.out.clear()
+        self.forget_bulk()
+
+    def forget_bulk(self) -> None:
+        """Send no more of the long messages that are queued or under way."""
+        if self.bulk is not None:
+            self.bulk.out.clear()
 
     # -- reading
 
+    @property
+    def held_back(self) -> bool:
+        """Whether a read stopped because it had done enough, not because nothing was there."""
+        return self.paused or (self.bulk is not None and self.bulk.paused)
+
     def unread(self) -> bool:
         """Whether `pull` may find something although poll says nothing."""
-        if self.paused:
+        if self.held_back:
             return True
         return self.head is None and (self._end > self._start or (not self.ended and self.channel.pending()))
 
@@ -132,14 +141,16 @@ class Link:
             if self._room is not None:
                 self._fill_room()
                 return
-            want = self.want
+            want = None if self._in_bulk() else self.want  # what follows a long message waits for its end
             if self.head is None:
                 if self.said_bye:
-                    self._after_bye()
+                    self._after_bye(want)
                 # The common case is decided by one comparison: the next bytes are exactly the expected header.
                 if want is not None and want.header and self._buffer.startswith(want.header, self._start, self._end):
                     self._start += len(want.header)
-                    self._room, self._filled = want.room, 0
+                    self._fill(want)
+                    if self._in_bulk() and self._end == self._start:
+                        return
                     continue
                 frame = decode_header(self._view[self._start : self._end], self.sender)
                 whole = frame is not None and (
@@ -159,12 +170,37 @@ class Link:
                 self.head = frame
             if want is None:
                 return
-            self._room, self._filled = want.accept(self.head, self.sender), 0
+            want.accept(self.head, self.sender)
             self.head = None
+            self._fill(want)
         self.paused = True
 
-    def _after_bye(self) -> None:
-        if self.want is not None:
+    def pull_bulk(self) -> None:
+        """Read what has come on the second connection; does nothing while no long message is announced."""
+        bulk, want = self.bulk, self.want
+        if bulk is None or want is None or not bulk.busy:
+            return
+        self.moved_bytes += bulk.pull()
+        if not bulk.busy:
+            self.want = None
+            self.frames_received += 1
+            self.payload_bytes_received += want.room.nbytes
+
+    def _in_bulk(self) -> bool:
+        return self.bulk is not None and self.bulk.busy
+
+    def _by_bulk(self, kind: Kind, payload_bytes: int) -> bool:
+        return self.bulk is not None and kind is Kind.DATA and payload_bytes >= BULK_BYTES_MIN
+
+    def _fill(self, want: Want) -> None:
+        """The wanted frame has come as far as its header: from here its payload goes into its room."""
+        if self.bulk is not None and self._by_bulk(want.kind, want.room.nbytes):
+            self.bulk.expect(want.header, want.room)
+        else:
+            self._room, self._filled = want.room, 0
+
+    def _after_bye(self, want: Want | None) -> None:
+        if want is not None:
             raise EOFError("it has finished the program")
         if self._end > self._start:
             raise garbage(self.sender, "something after BYE")
@@ -247,7 +283,10 @@ class Link:
         """Payload that still belongs to the frame whose header was read last."""
         if self._room is not None:
             return len(self._room) - self._filled
-        return 0 if self.head is None else self.head.payload_bytes
+        return 0 if self.head is None else self._inline_bytes(self.head)
+
+    def _inline_bytes(self, frame: Frame) -> int:
+        return 0 if self._by_bulk(frame.kind, frame.payload_bytes) else frame.payload_bytes
 
     def _grow(self) -> None:
         kept = self._end - self._start
@@ -274,6 +313,6 @@ class Link:
             if frame.kind is Kind.ABORT and position + frame.payload_bytes <= self._end:
                 self._on_control(self, frame, bytes(self._view[position : position + frame.payload_bytes]))
             farewell = frame.kind is Kind.BYE
-            position += frame.payload_bytes
+            position += self._inline_bytes(frame)
         if not farewell or position != self._end:
             raise EOFError("the connection was closed")

@@ -1,64 +1,55 @@
-"""The mesh: one party's links to all others, driven by one nonblocking loop without threads.
+"""The mesh: one party's exchanges with all others, over one nonblocking loop without threads (loop.py).
 
-A caller posts frames and collects frames; while anything is waited for, everything is served: what is queued leaves,
-control frames act, a connection that ends is noticed. Every wait has a deadline, and ends with an error that names the
-party to blame (blame.py). After such an error the mesh only repeats it: the run is over.
-Not here: what payloads mean (session), how bytes travel (channel.py and its leaves).
+A caller posts frames and collects frames; while anything is waited for, everything is served. Every wait has a
+deadline, and ends with an error that names the party to blame (blame.py). After such an error the mesh only repeats it:
+the run is over.
+Not here: what payloads mean (session), how bytes travel (channel.py and its leaves, bulk.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from time import monotonic
 from typing import Any, NoReturn
 
 from tacit.errors import Misuse, PeerFault, PeerLost
-from tacit.net.allowance import PINGS_PER_S_MAX, PingAllowance
-from tacit.net.blame import Overdue, Patience, Standing, lost_fault, stopped_fault
+from tacit.net.bulk_meeting import BulkMeeting
 from tacit.net.channel import Channel
 from tacit.net.frames import (
     CONTROL_BYTES_MAX,
     PLACES_MAX,
-    Frame,
     Kind,
-    decode_abort,
-    decode_ping,
     encode_abort,
     encode_header,
-    encode_ping,
-    garbage,
 )
-from tacit.net.link import Link, Want
+from tacit.net.loop import Loop
 from tacit.net.parting import PARTING_S, part
 from tacit.net.statistics import LinkStatistics, statistics_of
-from tacit.net.watch import CLOSED, READABLE, WRITABLE, Watch, has_closed
+from tacit.net.want import Want
 
 Buffer = Any  # anything with the buffer protocol; the type gets a name of its own in Python 3.12
 
 
-class Mesh:
+class Mesh(Loop):
     """All exchanges of one party in one run. `names` lists all parties; `channels` has one for each place but `me`."""
 
-    def __init__(self, me: int, names: Sequence[str], channels: Mapping[int, Channel], *, deadline_s: float) -> None:
+    def __init__(
+        self,
+        me: int,
+        names: Sequence[str],
+        channels: Mapping[int, Channel],
+        *,
+        deadline_s: float,
+        bulk_meeting: BulkMeeting | None = None,
+    ) -> None:
         if len(names) > PLACES_MAX or set(channels) != set(range(len(names))) - {me}:
             raise ValueError("a mesh needs one channel for each other party")
-        self.me = me
-        self.names = tuple(names)
-        self.culprit: int | None = None  # place blamed by the error that ended the run
-        self._patience = Patience(me, self.names, deadline_s)
-        self._links = {place: Link(place, names[place], channels[place], self._control) for place in sorted(channels)}
-        self._allowances = {place: PingAllowance(monotonic()) for place in self._links}
-        self._watch = Watch(self._links.values())
-        self._at = (0, "start")
+        super().__init__(me, names, channels, deadline_s)
         self._fault: PeerFault | None = None
+        self._bulk_meeting = bulk_meeting
         self._closed = False
         self._header_fields: tuple[Any, ...] = ()
         self._header_last = b""
-        self._handlers: dict[Kind, Callable[[Link, Frame, bytes], None]] = {
-            Kind.PING: self._on_ping,
-            Kind.ABORT: self._on_abort,
-            Kind.BYE: self._on_bye,
-        }
 
     # -- exchanges
 
@@ -107,6 +98,33 @@ class Mesh:
             self._patience.deadline_s = usual_s
         return bytes(want.room)
 
+    def open_bulk(self, secrets: Mapping[int, bytes], *, patience_s: float) -> None:
+        """Open the second connection to each peer, by a secret agreed inside the first; serves the first meanwhile."""
+        meeting = self._bulk_meeting
+        if meeting is None:
+            raise ValueError("this mesh has no port at which parties could call a second time")
+        end_s = monotonic() + patience_s
+        events: dict[int, int] = {}
+        self._at = (0, "bulk connections")
+        self._patience.forget_clocks()
+        try:
+            meeting.begin(secrets, monotonic())
+            while True:
+                for place, bulk in meeting.advance(monotonic(), events).items():
+                    self._links[place].bulk = bulk
+                absent = meeting.absent()
+                if not absent:
+                    return
+                if monotonic() >= end_s:
+                    self.culprit = absent[0]
+                    raise meeting.absence(patience_s)
+                events = self._attend(absent, meeting.interest(), min(end_s, meeting.wake_s()))
+        except PeerFault as fault:
+            self._fault = fault
+            raise
+        finally:
+            meeting.close()
+
     def statistics(self) -> dict[int, LinkStatistics]:
         return {place: statistics_of(link) for place, link in self._links.items()}
 
@@ -118,6 +136,8 @@ class Mesh:
         The place to blame is the one that our own error named, unless the caller knows better.
         """
         payload = encode_abort(self.culprit if culprit is None else culprit, reason)
+        for link in self._links.values():
+            link.forget_bulk()  # nobody needs it any more, and our words need not wait for it
         self._part(Kind.ABORT, payload, limit_s=PARTING_S)
 
     def close(self) -> None:
@@ -127,6 +147,8 @@ class Mesh:
     def _part(self, kind: Kind, payload: bytes, *, limit_s: float) -> None:
         if not self._closed:
             self._closed = True
+            if self._bulk_meeting is not None:
+                self._bulk_meeting.close()
             part(self._links.values(), encode_header(kind, 0, "", len(payload)), payload, limit_s=limit_s)
 
     # -- the loop
@@ -171,118 +193,13 @@ class Mesh:
                     self._pull(link)
             while True:
                 asked = [link for link in asked if link.want is not None]
-                sending = [link for link in links.values() if link.out]
+                sending = [link for link in links.values() if link.sending]
                 if not asked and not sending:
                     return
                 self._wait(asked, sending)
         except PeerFault as fault:
             self._fault = fault
             raise
-
-    def _wait(self, asked: Sequence[Link], sending: Sequence[Link]) -> None:
-        """Sleep until something can move, and move it; ping and judge deadlines when their time has come."""
-        for link in self._links.values():
-            if link.unread():
-                # Control frames that came behind the frame we took; poll does not know of them.
-                self._pull(link)
-                if link in asked and link.want is None:
-                    return
-            self._watch.update(link)
-        now_s = monotonic()
-        awaited = {link.place: link.moved_bytes for link in (*asked, *sending)}
-        try:
-            next_s = self._patience.judge(awaited, self._at, now_s)
-        except Overdue as overdue:
-            self.culprit = overdue.culprit
-            raise overdue.fault from None
-        if self._patience.ping_is_due(now_s):
-            self._ping(awaited)
-        paused = any(link.paused for link in self._links.values())
-        for link, events in self._watch.events(0.0 if paused else next_s - now_s):
-            if events & CLOSED:
-                self._hear_out(link)
-                continue
-            if events & READABLE:
-                self._pull(link)
-            if events & WRITABLE:
-                self._push(link)
-
-    def _ping(self, awaited: Iterable[int]) -> None:
-        payload = encode_ping(sorted(awaited))
-        header = encode_header(Kind.PING, *self._at, len(payload))
-        for link in self._links.values():
-            # A peer that does not take what is queued would not read a ping behind it either.
-            if not (link.out or link.said_bye or link.ended):
-                moved_bytes = link.moved_bytes
-                link.queue(header, memoryview(payload))
-                self._push(link)
-                link.moved_bytes = moved_bytes  # our own pings are no progress of the peer
-
-    def _pull(self, link: Link) -> None:
-        try:
-            link.pull()
-        except EOFError as end:
-            self._gone(link, str(end))
-        except PeerFault:
-            self._accuse(link)
-            raise
-
-    def _push(self, link: Link) -> None:
-        try:
-            link.push()
-        except EOFError as end:
-            link.out.clear()
-            self._hear_out(link, str(end))
-
-    def _hear_out(self, link: Link, broken: str = "") -> None:
-        """The peer closed or the connection broke: an ABORT it sent before counts for more than the end itself."""
-        try:
-            link.last_words()
-        except EOFError as end:
-            self._gone(link, str(end))
-        except PeerFault:
-            self._accuse(link)
-            raise
-        if broken and not link.said_bye:
-            self._gone(link, broken)
-
-    # -- control frames
-
-    def _control(self, link: Link, frame: Frame, payload: bytes) -> None:
-        self._handlers[frame.kind](link, frame, payload)
-
-    def _on_ping(self, link: Link, frame: Frame, payload: bytes) -> None:
-        awaits = decode_ping(payload, link.sender, len(self.names))
-        if link.place in awaits:
-            raise garbage(link.sender, "a PING that waits for its own sender")
-        now_s = monotonic()
-        if not self._allowances[link.place].covers_another(now_s):
-            raise garbage(link.sender, f"a flood of PINGs, at most {PINGS_PER_S_MAX} a second are allowed")
-        standing = Standing(now_s, awaits, frame.step, frame.label)
-        self._patience.hear(link.place, standing, link.moved_bytes)
-
-    def _on_abort(self, link: Link, frame: Frame, payload: bytes) -> None:
-        culprit, reason = decode_abort(payload, link.sender, len(self.names))
-        if culprit is not None and culprit not in (self.me, link.place):
-            # Hearsay: if we can see for ourselves that its connection ended, say that instead.
-            suspect = self._links[culprit]
-            if not (suspect.ended or suspect.said_bye) and has_closed(suspect):
-                self._hear_out(suspect)
-        self.culprit, fault = stopped_fault(self.names, self.me, link.place, culprit, reason, self._at)
-        raise fault
-
-    def _on_bye(self, link: Link, frame: Frame, payload: bytes) -> None:
-        link.said_bye = True
-
-    # -- errors
-
-    def _accuse(self, link: Link) -> None:
-        if self.culprit is None:
-            self.culprit = link.place
-
-    def _gone(self, link: Link, how: str) -> NoReturn:
-        self.culprit = link.place
-        raise lost_fault(self.names, link.place, how, self._at) from None
 
     def _refuse(self) -> NoReturn:
         if self._fault is not None:

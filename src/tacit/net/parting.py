@@ -1,7 +1,8 @@
 """The last frame of a party and the end of its connections, so that nothing it said before is lost.
 
 A socket closed while unread bytes lie in it resets the connection, and the reset may overtake our last frames. So:
-flush, shut our side, read and forget what comes, and go when the peer's machine has everything.
+flush, shut our side, read and forget what comes, and go when the peer's machine has everything. Of two connections the
+one with the last words ends first, so that the end of the other is never news.
 Not here: what the last frame says (mesh.py).
 """
 
@@ -37,11 +38,15 @@ def part(links: Iterable[Link], header: bytes, payload: bytes, *, limit_s: float
         poll = select.poll()
         for link in leaving:
             poll.register(link.channel.fileno(), select.POLLIN | (select.POLLOUT if link.out else 0))
+            if link.bulk is not None and not link.bulk.ended:
+                poll.register(link.bulk.fileno(), select.POLLIN | (select.POLLOUT if link.bulk.out else 0))
         if leaving:
             poll.poll(min(CHECK_S, left_s) * 1000 + 1)
     for link in everyone:
-        link.out.clear()
+        link.forget_queue()
         link.channel.close()
+        if link.bulk is not None:
+            link.bulk.close()
 
 
 def _has_left(link: Link, waste: memoryview, shut: set[Link]) -> bool:
@@ -52,9 +57,16 @@ def _has_left(link: Link, waste: memoryview, shut: set[Link]) -> bool:
                 break
     except EOFError:
         return True
-    if link.out:
+    if link.bulk is not None:
+        link.bulk.discard(waste)
+    if link.sending:
         return False
     if link not in shut:
         link.channel.shut_writing()
         shut.add(link)
-    return link.channel.unacknowledged_bytes() == 0
+    if link.channel.unacknowledged_bytes():
+        return False
+    if link.bulk is not None:
+        link.bulk.shut_writing()
+        return link.bulk.unacknowledged_bytes() == 0
+    return True

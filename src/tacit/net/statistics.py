@@ -23,11 +23,12 @@ class LinkStatistics:
 
 
 def statistics_of(link: Link) -> LinkStatistics:
+    beside = link.bulk
     return LinkStatistics(
         link.payload_bytes_sent,
         link.payload_bytes_received,
         link.frames_sent,
         link.frames_received,
-        link.channel.bytes_sent,
-        link.channel.bytes_received,
+        link.channel.bytes_sent + (0 if beside is None else beside.bytes_sent),
+        link.channel.bytes_received + (0 if beside is None else beside.bytes_received),
     )

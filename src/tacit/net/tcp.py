@@ -8,6 +8,7 @@ Not here: what is said after the meeting (mesh.py, session).
 from __future__ import annotations
 
 import select
+import socket
 from collections.abc import Callable, Sequence
 from time import monotonic
 
@@ -31,9 +32,13 @@ def connect_all(
     *,
     deadline_s: float,
     progress: Callable[[str], None] | None = None,
+    listener: socket.socket | None = None,
 ) -> dict[int, Channel]:
-    """One authenticated channel to each other party, or an error that names who is missing and what was tried."""
-    meeting = Meeting(me, endpoints, identity, deadline_s, progress or (lambda text: None))
+    """One authenticated channel to each other party, or an error that names who is missing and what was tried.
+
+    `listener`: a socket made by `door.listen`, for a caller that goes on listening afterwards and closes it.
+    """
+    meeting = Meeting(me, endpoints, identity, deadline_s, progress or (lambda text: None), listener)
     try:
         return meeting.hold()
     except BaseException as why:
@@ -57,6 +62,7 @@ class Meeting:
         identity: TransportIdentity,
         deadline_s: float,
         tell: Callable[[str], None],
+        listener: socket.socket | None,
     ) -> None:
         self._me = me
         self._endpoints = endpoints
@@ -67,7 +73,7 @@ class Meeting:
         self._channels: dict[int, Channel] = {}
         self._left: dict[int, str] = {}  # parties that were here and went again
         self._culprit: int | None = None  # place blamed by the error that ended the meeting
-        self._door = Door(me, endpoints, identity, tell) if me < len(endpoints) - 1 else None
+        self._door = Door(me, endpoints, identity, tell, listener) if me < len(endpoints) - 1 else None
         if self._door is not None:
             tell(f"listening on {endpoints[me].address} for {blame.named(self._names, range(me + 1, len(endpoints)))}")
         now_s = monotonic()

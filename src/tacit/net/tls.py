@@ -16,7 +16,7 @@ import ssl
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tacit.errors import KeyStoreError, PeerGarbage, Trouble
 from tacit.net.channel import Channel, prepare, unacknowledged
@@ -77,6 +77,9 @@ class TlsChannel(Channel):
         prepare(sock)
         self._sock = sock
         self._sender = sender
+        self._peer_address: Any = None
+        with contextlib.suppress(OSError):  # it may have gone again
+            self._peer_address = sock.getpeername()
         self._volume_bytes = 0
         self._fault: OSError | None = None
         self.bytes_sent = 0
@@ -158,6 +161,9 @@ class TlsChannel(Channel):
 
     def unacknowledged_bytes(self) -> int:
         return unacknowledged(self._sock)
+
+    def peer_address(self) -> Any:
+        return self._peer_address
 
     def close(self) -> None:
         self._sock.close()

@@ -6,6 +6,7 @@ that a missing cell stops one party before it has disturbed the others.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -36,14 +37,21 @@ class Run:
 
 
 _run: Run | None = None
+_entering = threading.Lock()
 
 
 def enter(run: Run | None) -> None:
-    """Make `run` the run of this process. A second one is refused: torch's generator is shared by the whole process."""
+    """Make `run` the run of this process, or end it (None). A second one is refused, also in another thread."""
     global _run
-    if run is not None and _run is not None:
-        raise NoSession("this process already takes part in a run", hint="one process is one party of one run")
-    _run = run
+    with _entering:
+        if run is not None and _run is not None:
+            raise NoSession(
+                "this process already takes part in a run; torch's random generator, which a run keeps in step at all "
+                "parties, is one for all its threads",
+                hint="one process is one party of one run: start the other with tacit.simulate or `tacit run`, which "
+                "make processes of their own",
+            )
+        _run = run
 
 
 def current() -> Run:

@@ -71,6 +71,7 @@ class Job:
     protocol: str = "replicated3"
     frac_bits: int = 16
     ring_bits: int = 64
+    transport: str = "tls"
     model_to: str | None = None
     model_out: Path | None = None
     seed: int | None = None
@@ -200,7 +201,7 @@ class Job:
 
     def common(self) -> dict[str, object]:
         """What all parties must agree on. Own inputs, consent, deadlines and addresses are not in it."""
-        agreed = ("version", "name", "protocol", "ring_bits", "frac_bits", "model_to", "seed")
+        agreed = ("version", "name", "protocol", "ring_bits", "frac_bits", "transport", "model_to", "seed")
         return {**{key: getattr(self, key) for key in agreed}, "parties": list(self.names)}
 
     def common_digest(self) -> bytes:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+TRANSPORTS = ("tls", "frames")  # what each means: meeting.py
+
 
 class Address(NamedTuple):
     """Where a party listens; an IPv6 host is kept without its brackets, ready for the socket."""
@@ -57,6 +59,15 @@ def _text(characters_max: int, pattern: str = "") -> Callable[[object], str]:
             raise ValueError
         # These texts reach the terminal: a control sequence in a job file could repaint what the person consents to.
         if not found.isprintable() or (pattern and not re.fullmatch(pattern, found)):
+            raise ValueError
+        return found
+
+    return parse
+
+
+def _one_of(*words: str) -> Callable[[object], str]:
+    def parse(found: object) -> str:
+        if not isinstance(found, str) or found not in words:
             raise ValueError
         return found
 
@@ -146,6 +157,7 @@ TOP: Mapping[str, Key] = {
     ),
     "frac_bits": Key("a whole number from 8 to 24", _whole(8, 24), "16", 16),
     "ring_bits": Key("the whole number 64, the only ring so far", _whole(64, 64), "64", 64),
+    "transport": Key('"tls" or "frames"', _one_of(*TRANSPORTS), '"tls"', "tls"),
     "model_to": Key("the name of a party, as a text", _text(32), '"alice"'),
     "model_out": Key("a path, as a text", _text(1000), '"fraud-model"'),
     "seed": Key("a whole number from 0 to 2^63 - 1", _whole(0, 2**63 - 1), "7"),

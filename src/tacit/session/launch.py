@@ -25,6 +25,8 @@ from tacit.net.simulated import Weather
 from tacit.session import forkserver
 from tacit.session.disclosure import Allowance, Disclosures, allow_everything
 from tacit.session.handshake import Terms
+from tacit.session.job_keys import TRANSPORTS
+from tacit.session.local_site import LocalSite, local_site
 from tacit.session.participate import Settings, take_part
 from tacit.session.party import Party, ProgressSink
 
@@ -160,6 +162,7 @@ def simulate(
     protocol: str = "replicated3",
     frac_bits: int = 16,
     seed: int | None = None,
+    transport: str | None = None,
     network: Weather | None = None,
     deadline_s: float = 30.0,
     reveals: Allowance = allow_everything,
@@ -171,7 +174,10 @@ def simulate(
     parties     how many, or their names.
     protocol    "replicated3" and "masked" need three parties; "plain" takes any number and protects nothing.
     seed        public seed of initial weights and shuffles; agreed afresh when None.
-    network     a simulated network (latency, bandwidth, faults); plain local sockets when None.
+    transport   "tls" or "frames": the parties meet over loopback with throw-away keys, as machines would, and all that
+                travels is encrypted. When None they use plain local sockets, which are faster to make and to use.
+    network     a simulated network (latency, bandwidth, faults); with a transport, a line of that latency and bandwidth
+                for each pair.
     on_line     called with (party, line) for each line of output; printed with the party's name when None.
 
     Raises the error of the party that failed first.
@@ -180,10 +186,17 @@ def simulate(
     if protocol in THREE_PARTIES and len(names) != 3:
         raise Misuse(f"{protocol} runs among three parties, not {len(names)}", hint='"plain" takes any number')
     settings = Settings(
-        Terms(names, {"protocol": protocol, "frac_bits": frac_bits}, seed=seed), protocol, 64, frac_bits, deadline_s
+        Terms(names, {"protocol": protocol, "frac_bits": frac_bits}, seed=seed),
+        protocol,
+        64,
+        frac_bits,
+        deadline_s,
+        transport="tls" if transport is None else transport,
     )
-    task = partial(_simulated, function, names, settings, reveals)
-    children = Children(names, request(task, len(names), linked=True, weather=network))
+    site = None if transport is None else _site(names, transport, network)
+    task = partial(_simulated, function, names, settings, reveals, site)
+    asked = request(task, len(names), linked=site is None, weather=network if site is None else None)
+    children = Children(names, asked)
     tell = on_line or (lambda name, line: print(f"{name} | {line}"))
 
     def on_message(place: int, message: tuple[Any, ...]) -> None:
@@ -228,14 +241,26 @@ def _simulated(
     names: tuple[str, ...],
     settings: Settings,
     reveals: Allowance,
+    site: LocalSite | None,
     place: int,
     links: Mapping[int, socket.socket],
     report: forkserver.Report,
 ) -> Any:
     party = Party(names[place], place, names, show_progress=progress_to(report))
     disclosures = Disclosures(reveals, "the simulation")
-    meet = partial(socket_mesh, party, links, settings.deadline_s)
+    wait_s = settings.deadline_s
+    meet = (
+        partial(socket_mesh, party, links, wait_s)
+        if site is None
+        else partial(site.meet, place, connect_s=wait_s, receive_s=wait_s)
+    )
     return take_part(party, settings, meet, function, disclosures)
+
+
+def _site(names: tuple[str, ...], transport: str, network: Weather | None) -> LocalSite:
+    if transport not in TRANSPORTS:
+        raise Misuse(f"no transport is called {transport!r}", hint=f"there are {' and '.join(TRANSPORTS)}, or None")
+    return local_site(names, transport, network)
 
 
 def _names(parties: int | Sequence[str]) -> tuple[str, ...]:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from tacit.session.owner import Owner
+
 
 @dataclass
 class Cost:
@@ -41,10 +43,13 @@ class Meter:
     by_operation: dict[str, Cost] = field(default_factory=dict)
     operation: str = "setup"
     started: float = field(default_factory=time.monotonic)
+    owner: Owner = field(default_factory=Owner, repr=False)
 
     @contextmanager
     def measure(self, operation: str) -> Iterator[None]:
         """Book everything inside under `operation`; an inner operation keeps its own account of rounds and bytes."""
+        # Before anything else, so that a thread that must not compute disturbs nothing, not even labels.
+        self.owner.check("tried to compute on its secrets")
         outer, self.operation = self.operation, operation
         begun = time.monotonic()
         try:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
+from tacit.crypto.primitives import derive
 from tacit.errors import PeerFault, RefusedOp, RevealRefused
 from tacit.net.mesh import Mesh
 from tacit.session import current
@@ -34,6 +35,7 @@ class Settings:
     ring_bits: int = 64
     frac_bits: int = 16
     deadline_s: float = 30.0
+    transport: str = "tls"  # "frames": open second connections; the mesh must have been made for them
     meet_s: float = 0.0  # how long the parties have to meet; 0 where they are connected from the start
 
 
@@ -73,6 +75,14 @@ def _connect(party: Party, settings: Settings, meet: Callable[[], Mesh], disclos
     mesh = meet()
     try:
         agreed = greet(party.place, settings.terms, mesh, meet_s=settings.meet_s)
+        if settings.transport == "frames":
+            # Keys of pairs come from both ends' secret words inside TLS, and the session id from everybody's: so these
+            # belong to this connection of this run, and meet no stream of random words, whose labels begin otherwise.
+            secrets = {
+                peer: derive(key, label="bulk frames", context=agreed.session_id)
+                for peer, key in agreed.pair_keys.items()
+            }
+            mesh.open_bulk(secrets, patience_s=settings.meet_s or settings.deadline_s)
     except BaseException as error:
         mesh.abort(farewell(error))
         raise

@@ -11,15 +11,14 @@ come from the same pair.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tacit.crypto.primitives import Stream, derive
-from tacit.errors import Misuse
 from tacit.ring.words import Ring
+from tacit.session.owner import Owner
 
 Words = NDArray[np.int64]
 
@@ -34,7 +33,7 @@ class Randomness:
         #: Which of several gates abreast is drawing; part of every address. Both holders of a pad run the same gates,
         #: but a helper may draw early what an evaluator draws late: lanes keep their streams aligned.
         self.lane: tuple[int, ...] = ()
-        self._process = os.getpid()
+        self.owner = Owner()
 
     def __repr__(self) -> str:
         return f"Randomness(peers={sorted(self._pair_keys)}, streams={len(self._streams)})"
@@ -48,6 +47,13 @@ class Randomness:
     ) -> NDArray[np.signedinteger]:
         """Uniform words of a narrower integer type; arithmetic on them wraps at that width."""
         return self._draw(peer, purpose, shape, dtype)
+
+    def fill(self, peer: int, purpose: str, words: NDArray[np.signedinteger]) -> None:
+        """Overwrite `words` with what `peer` draws as `narrow` of the same shape and type."""
+        if not words.flags.c_contiguous:
+            raise ValueError("only contiguous memory can be filled in place")  # reshape would fill a copy
+        if words.size:
+            self._stream(peer, purpose).fill(words.reshape(-1).view(np.uint8).data)
 
     def blind(self, peer: int, purpose: str, words: NDArray[np.signedinteger]) -> None:
         """Exclusive-or into `words`, in place, what `peer` draws as `narrow` of the same shape and type."""
@@ -65,11 +71,7 @@ class Randomness:
         return out
 
     def _stream(self, peer: int, purpose: str) -> Stream:
-        if os.getpid() != self._process:
-            raise Misuse(
-                "a process forked from a party asked for its random words: they would be used twice",
-                hint="compute on secret tensors in the party itself; a DataLoader over them needs num_workers=0",
-            )
+        self.owner.check("asked for its random words: they would be used twice")
         address = (peer, purpose, self.lane)
         stream = self._streams.get(address)
         if stream is None:

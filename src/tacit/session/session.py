@@ -6,14 +6,13 @@ keys, sockets) is `handshake` and `launch`; what it cost is `meter`; what it gav
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Protocol as Interface
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tacit.errors import Misuse, ShapeError
+from tacit.errors import ShapeError
 from tacit.session.disclosure import Disclosures
 from tacit.session.meter import Meter
 from tacit.session.randomness import Randomness
@@ -61,9 +60,9 @@ class Session:
         self.frac_bits = frac_bits
         self.public_seed = public_seed
         self.disclosures = disclosures
-        self.meter = Meter()
+        self.meter = Meter(owner=randomness.owner)
         self.step = 0
-        self._process = os.getpid()
+        self._owner = randomness.owner
         self._postman = postman
 
     def __repr__(self) -> str:
@@ -79,12 +78,7 @@ class Session:
         Every party calls this at the same points of the same program, also with nothing to send or receive. `label` and
         the step number travel along, so parties that diverge hear it at once.
         """
-        # A fork would send on our connections and draw the same pads for other values: two messages under one pad.
-        if os.getpid() != self._process:
-            raise Misuse(
-                "a process forked from a party tried to take part in its run",
-                hint="compute on secret tensors in the party itself; a DataLoader over them needs num_workers=0",
-            )
+        self._owner.check("tried to take part in its run")
         arrived = {peer: np.empty(shape, dtype) for peer, (shape, dtype) in receive.items()}
         outgoing = {peer: _bytes_of(message) for peer, message in send.items()}
         incoming = {peer: _bytes_of(array) for peer, array in arrived.items()}
@@ -104,12 +98,12 @@ class Session:
 
     def abort(self, reason: str) -> None:
         """Tell the others why this party stops. `reason` must hold no value: it leaves the machine."""
-        if self._postman is not None and os.getpid() == self._process:
+        if self._postman is not None and self._owner.is_this_process():
             self._postman.abort(reason)
 
     def close(self) -> None:
         """The normal end of a run."""
-        if self._postman is not None and os.getpid() == self._process:
+        if self._postman is not None and self._owner.is_this_process():
             self._postman.close()
 
 
