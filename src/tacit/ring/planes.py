@@ -66,3 +66,10 @@ def unpack_signs(plane: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     signs = plane[None, :] << (63 - _SHIFTS)
     signs >>= 63
     return signs.reshape(-1)[:count]
+
+
+def unpack_narrow(rows: Planes, count: int) -> NDArray[np.uint8]:
+    """The first `count` bits of each plane as zeros and ones, [planes, count] bytes: an eighth of the memory."""
+    octets = np.ascontiguousarray(rows, dtype="<i8").view(np.uint8)
+    bits = np.unpackbits(octets, axis=1, bitorder="little").reshape(*rows.shape, 64)
+    return np.ascontiguousarray(bits.swapaxes(1, 2)).reshape(rows.shape[0], -1)[:, :count]
