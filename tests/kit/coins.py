@@ -50,6 +50,9 @@ class HiddenOnly(Randomness):
             return np.zeros(shape, dtype)
         return self._hidden(peer, purpose, shape, dtype)
 
+    def fill(self, peer: int, purpose: str, words: Narrow) -> None:
+        words[...] = self._draw(peer, purpose, words.shape, words.dtype)
+
     def blind(self, peer: int, purpose: str, words: Narrow) -> None:
         words ^= self._draw(peer, purpose, words.shape, words.dtype)
 

@@ -22,9 +22,8 @@ from tacit.protocols import Protocol, Shares
 from tacit.ring.kernels import mul
 
 FRAC = 16
-SEGMENTS = len(curves.SIGMOID.knots)
-#: Shifts of the truncations of `training_step`, in order: scores, square, cube, curve, gradient.
-SHIFTS = (FRAC, FRAC, FRAC, curves.COEFFICIENT_BITS, FRAC + 3)
+#: Shifts of the truncations of `training_step`, in order: scores, curve, gradient.
+SHIFTS = (FRAC, curves.guard_bits(curves.SIGMOID, FRAC), FRAC + 3)
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def views(
         randomness=source or coins.hidden_only(victim, silent, runs=runs),
         keys=keys or pair_keys(3),
     )
-    parts = fields(view, runs, ring_bits=64, shifts=SHIFTS, in_planes=SEGMENTS * rows * runs)
+    parts = fields(view, runs, ring_bits=64, in_planes=rows * runs)
     return np.concatenate([part.bits for part in parts], axis=1)
 
 

@@ -19,8 +19,8 @@ from tacit.session.randomness import Randomness
 from tacit.session.session import Session
 
 Result = TypeVar("Result")
-#: What one party received, in order: label, sender, payload.
-View = list[tuple[str, int, bytes]]
+#: What one party received, in order: label, sender, payload; and the shape of an array, where kit.views keeps it.
+View = list[tuple[str, int, bytes] | tuple[str, int, bytes, tuple[int, ...]]]
 #: Makes a party's randomness from its pair keys and the session id.
 Source = Callable[[Mapping[int, bytes], bytes], Randomness]
 

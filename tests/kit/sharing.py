@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tacit.protocols import Bits, Plain, Protocol, Shares
+from tacit.protocols import Bits, Masked, Plain, Protocol, Shares
 from tacit.ring import Ring, planes
 
 Words = NDArray[np.int64]
@@ -40,6 +40,23 @@ def deal_bits(protocol: Protocol, bits: Words, b0: Words | int = 0, b2: Words | 
     components = [_packed(first), _packed(rows ^ first ^ last), _packed(last)]
     place = protocol.session.place
     return Bits(np.stack([components[place], components[(place + 1) % 3]]), rows.shape[1])
+
+
+def wires(kind: type[Protocol], values: Words, x0: Words | int, x2: Words | int, bits: int = 64) -> tuple[Words, Words]:
+    """(c, r) of each element that `deal` makes: what its evaluators and its helper know, by turns where roles rotate.
+
+    Under the plain protocol r is 0: it rounds tables down.
+    """
+    wrap = Ring(bits).wrap
+    if kind is Plain:
+        return values, np.zeros_like(values)
+    flat = values.reshape(-1)
+    first, last = (np.broadcast_to(np.asarray(m, dtype=np.int64), values.shape).reshape(-1) for m in (x0, x2))
+    turn = np.zeros(flat.size, dtype=np.int64)
+    if issubclass(kind, Masked) and flat.size >= kind.rotated_from:
+        turn = np.arange(flat.size) // (-(-flat.size // (3 * 64)) * 64)
+    known = np.choose((turn + 1) % 3, [wrap(first), wrap(flat - first - last), wrap(last)])
+    return known.reshape(values.shape), np.asarray(wrap(known - flat)).reshape(values.shape)
 
 
 def opened(results: Sequence[Shares], ring_bits: int = 64) -> Words:

@@ -8,18 +8,22 @@ a few hundred sessions without relying on either.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from kit.parties import Source, View, in_threads, make_sessions, pair_keys
-from tacit.protocols import Protocol, Replicated3
-from tacit.protocols.replicated3 import HELPER
+from tacit.protocols import Protocol, Replicated3, rounds
+from tacit.protocols.rounds import Round, Steps
 from tacit.ring import planes
-from tacit.ring.words import carrier_bits
+from tacit.session.session import Session
+
+Result = TypeVar("Result")
 
 #: One test alarms wrongly with a probability below 1e-13; the suite makes fewer than 10^7, which is 1e-6 for all.
 FALSE_ALARM = 1e-13
@@ -28,8 +32,18 @@ BYTES_UNEVEN, BYTES_TOO_EVEN = 464.0, 117.0
 #: |sum of n fair signs| <= Z sqrt(n) but for FALSE_ALARM, by Hoeffding's bound, so for every n.
 Z = math.sqrt(2 * math.log(2 / FALSE_ALARM))
 
-_WORDS = {"share", "product", "deal", "reshare", "reveal"}
-_PLANES = {"and", "input", "relation-dealt", "node", "bit"}
+_WORDS = {
+    "share", "product", "truncate", "wrap", "deal", "reshare", "reveal", "lookup", "lookup-dealt", "table-words",
+    "count", "count-dealt",
+}  # fmt: skip
+_PLANES = {"and", "input", "relation-dealt", "node", "bit", "table-bits"}
+
+
+@dataclass(frozen=True)
+class Merged(Round):
+    """A round of several gates abreast that still knows theirs."""
+
+    parts: tuple[Round, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,39 +71,71 @@ def received(
     sessions = make_sessions(
         kind.name, ring_bits=ring_bits, frac_bits=2, views=views, opened=opened, keys=keys or pair_keys(3), **options
     )
-    in_threads([lambda s=s: program(kind(s)) for s in sessions], sessions)
+    with parts_kept_apart():
+        in_threads([lambda s=s: program(kind(s)) for s in sessions], sessions)
     return views[victim]
 
 
-def fields(
-    view: View, runs: int, *, ring_bits: int, shifts: Sequence[int] = (), in_planes: int | None = None
-) -> list[Field]:
+@contextmanager
+def parts_kept_apart() -> Iterator[None]:
+    """Views list the arrays of a round one by one, under the labels of their own gates, and with their shapes."""
+    run, merged = rounds.run, rounds._merged
+
+    def apart(steps: Sequence[Round]) -> Round:
+        whole = merged(steps)
+        parts = tuple(part for step in steps for part in _parts(step))
+        return Merged(whole.label, whole.send, whole.receive, whole.dealt, parts)
+
+    rounds.run, rounds._merged = (lambda session, gate: run(session, _listed(session, gate))), apart
+    try:
+        yield
+    finally:
+        rounds.run, rounds._merged = run, merged
+
+
+def _parts(step: Round) -> tuple[Round, ...]:
+    return step.parts if isinstance(step, Merged) else (step,)
+
+
+def _listed(session: Session, gate: Steps[Result]) -> Steps[Result]:
+    """The gate itself; its rounds leave the parts of what arrived in the view."""
+    view: View | None = getattr(session._postman, "view", None)
+    try:
+        step = next(gate)
+        while True:
+            arrived = yield step
+            if view is not None and step.receive:
+                operation = view[-1][0].split("/")[0]
+                del view[-len(step.receive) :]
+                for peer in step.receive:
+                    expected = [part for part in _parts(step) for _ in part.receive.get(peer, ())]
+                    for part, array in zip(expected, arrived[peer], strict=True):
+                        view.append((f"{operation}/{part.label}", peer, array.tobytes(), array.shape))
+            step = gate.send(arrived)
+    except StopIteration as end:
+        result: Result = end.value
+        return result
+
+
+def fields(view: View, runs: int, *, ring_bits: int, in_planes: int | None = None) -> list[Field]:
     """The view of a batch whose last axis counts the runs, message by message.
 
-    `shifts`: of the truncations, in order. `in_planes`: elements in a plane, where that is not the number of runs.
-
-    An unknown message stops the test: a new gate must say here how its messages are read.
+    `in_planes`: elements in a plane, where that is not the number of runs. An unknown message stops the test: a new
+    gate must say here how its messages are read.
     """
     found: list[Field] = []
-    done = 0
-    for number, (label, peer, payload) in enumerate(view):
+    for number, (label, peer, payload, *shape) in enumerate(view):
         kind = label.split("/")[-1]
         name = f"message {number} ({kind} from {peer})"
-        raw = np.frombuffer(payload, np.uint8)
+        if not payload:
+            continue
+        if kind not in _WORDS | _PLANES:
+            raise AssertionError(f"no reading for a message labelled {label!r}")
         if kind in _PLANES:
             found.append(Field(name, _of_planes(payload, runs, in_planes or runs), whole=False))
-        elif kind in _WORDS or (kind == "truncate" and peer != HELPER):
-            found.append(_of_words(name, raw, runs, ring_bits // 8))
-        elif kind == "truncate":
-            narrow = carrier_bits(shifts[done]) // 8
-            split = raw.size // (ring_bits // 8 + narrow) * (ring_bits // 8)
-            found.append(_of_words(name, raw[:split], runs, ring_bits // 8))
-            found.append(_of_words(f"{name}, sign", raw[split:], runs, narrow))
-        elif kind == "wrap":
-            found.append(_of_words(name, raw, runs, carrier_bits(shifts[done]) // 8))
-            done += 1
         else:
-            raise AssertionError(f"no reading for a message labelled {label!r}")
+            width = len(payload) // max(math.prod(shape[0]), 1) if shape else min(ring_bits // 8, len(payload) // runs)
+            found.append(_of_words(name, np.frombuffer(payload, np.uint8), runs, width))
     return found
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from kit.parties import run_gates
-from kit.sharing import any_word, deal, deal_bits, opened, opened_bits
+from kit.sharing import any_word, deal, deal_bits, opened, opened_bits, wires
 from tacit.protocols import PROTOCOLS, Bits
 from tacit.protocols import bits as circuits
 from tacit.ring import Ring, reference
@@ -66,7 +66,8 @@ def test_truncate_is_the_declared_function_for_all_values_and_all_masks(protocol
     # The masks are enumerated, so this is the gate as a table: floor((z + u) / 2^s) with u = r mod 2^s, r = -(x0 + x2).
     z, r = (axis.reshape(-1) for axis in np.meshgrid(np.arange(-TOP, TOP - 2**shift + 1), ALL, indexing="ij"))
     got = opened(run(lambda p: p.truncate(deal(p, z, x0=-r, x2=0), shift), protocol), 8)
-    dither = np.full_like(r, 1 << (shift - 1)) if protocol == "plain" else r % 2**shift
+    _, mask = wires(PROTOCOLS[protocol], z, -r, 0, 8)
+    dither = np.full_like(r, 1 << (shift - 1)) if protocol == "plain" else mask % 2**shift
     want = [reference.truncate(v, shift, u) for v, u in zip(z.tolist(), dither.tolist(), strict=True)]
     assert got.tolist() == want
     if protocol == "replicated3":
@@ -161,7 +162,7 @@ def test_the_carry_circuit_is_right_for_all_pairs_of_small_numbers(protocol: str
 
     def work(p):
         x, y = deal_bits(p, np.array(low)), deal_bits(p, np.array(high))
-        return circuits.carry_out(p, p.and_(x, y), p.xor(x, y)), circuits.all_of(p, x)
+        return p.run(circuits.carry_out(p, p.and_(x, y), p.xor(x, y))), p.run(circuits.all_of(p, x))
 
     carry, every = zip(*run(work, protocol), strict=True)
     assert np.array_equal(opened_bits(carry)[0], (a + b) >> width)

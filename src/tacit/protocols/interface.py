@@ -5,20 +5,25 @@ Bits        one secret bit for each element, packed 64 to a word, in the protoco
 Cost        declared beside each gate with @step and held against the meter by a test.
 
 A protocol knows rings, not real numbers: it never sees fraction bits, only "drop so many low bits".
+
+Gates run by themselves, or as `steps` whose rounds merge with those of independent gates: mathematics above is written
+as generators of steps, and `elementwise` may cut large tensors into parts that run abreast.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tacit.protocols import rounds
+from tacit.protocols.rounds import Steps
 from tacit.ring import FixedPoint, Ring
 from tacit.ring.kernels import Bilinear, mul
 from tacit.session.session import Session
@@ -39,6 +44,71 @@ class Bits:
         return Bits(self.planes[:, index : index + 1], self.count)
 
 
+@dataclass
+class Kept:
+    """A secret bit for each element of one part, and words that a protocol keeps from its first selection by it."""
+
+    bit: Bits
+    words: Any = field(default=None, repr=False)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A secret bit for each element, kept for selections: the second one costs less than the first."""
+
+    parts: tuple[Kept, ...]  # one for each part in which `elementwise` cut the elements
+
+    @classmethod
+    def of(cls, bit: Bits) -> Choice:
+        """A choice by one plane of bits."""
+        return cls((Kept(bit),))
+
+
+class Threshold(NamedTuple):
+    """The question whether floor((x + u) / 2^shift) >= bound, where u in [0, 2^shift) is the rounding offset of x.
+
+    The same x is cut with the same u by every threshold and every lookup, so they agree on which cell x lies in.
+    """
+
+    shift: int
+    bound: int
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """A public table of polynomials: entry i means the sum over j of coefficients[j, i] * t_j^j.
+
+    t_j is the remainder t without its lowest `drop[j]` bits: floor((t + u mod 2^drop[j]) / 2^drop[j]).
+    """
+
+    coefficients: Values  # [degree + 1, entries]; a power of two of entries, at most 128
+    drop: tuple[int, ...]  # one for each degree from 1 up
+
+    @property
+    def entries(self) -> int:
+        """Rows of the table."""
+        return int(self.coefficients.shape[1])
+
+
+@dataclass(frozen=True)
+class Powers:
+    """A public table of factors: entry i means factors[i] * A * B, with A B = 2^(t / 2^shift) * 2^(2 bits).
+
+    A = 2^(C / 2^shift) * 2^bits and B = 2^(-R / 2^shift) * 2^bits as integers of ring.powers, where t = C - R.
+    """
+
+    factors: Values  # [entries]
+    bits: int
+
+    @property
+    def entries(self) -> int:
+        """Rows of the table."""
+        return int(self.factors.shape[0])
+
+
+Table = Pieces | Powers
+
+
 @dataclass(frozen=True)
 class Price:
     """Rounds of a gate, and bits that all parties together send for one output element.
@@ -52,6 +122,7 @@ class Price:
 
 
 Gate = TypeVar("Gate", bound=Callable[..., object])
+Result = TypeVar("Result")
 
 
 def step(*, rounds: int | str, bits: int | str) -> Callable[[Gate], Gate]:
@@ -133,6 +204,10 @@ class Protocol(ABC):
         """
 
     @abstractmethod
+    def at_least(self, x: Shares, thresholds: Sequence[Threshold], width: int | None = None) -> Bits:
+        """One plane for each threshold; `width` as for `is_negative`, the bounds within it too."""
+
+    @abstractmethod
     def is_zero(self, x: Shares) -> Bits:
         """Whether each element is 0 modulo 2^k."""
 
@@ -156,14 +231,70 @@ class Protocol(ABC):
         """x where the bit is 1, 0 elsewhere, exactly; the elements of `bit` are those of x in order."""
         return self.product(mul, self.from_bits(bit, tuple(x.shape[1:])), x)
 
-    def selected(self, bit: Bits, x: Shares) -> tuple[Shares, Shares]:
-        """(from_bits(bit), select(bit, x)): a bit that is kept for later, and x where it is 1."""
-        kept = self.from_bits(bit, tuple(x.shape[1:]))
-        return kept, self.product(mul, kept, x)
+    def choose(self, choice: Choice, x: Shares) -> Shares:
+        """x where the bit is 1, 0 elsewhere, exactly; elements in the order of those that were compared."""
+        return self.product(mul, self.as_words(choice, tuple(x.shape[1:])), x)
+
+    def as_words(self, choice: Choice, shape: tuple[int, ...]) -> Shares:
+        """The bit as ring elements 0 and 1 of the given shape."""
+        (kept,) = choice.parts
+        if kept.words is None:
+            kept.words = self.from_bits(kept.bit, (kept.bit.count,))
+        words: Shares = kept.words
+        return words.reshape(words.shape[0], *shape)
+
+    def unless(self, choice: Choice) -> Choice:
+        """The choice by the opposite bit; local."""
+        return Choice(tuple(Kept(self.invert(kept.bit)) for kept in choice.parts))
+
+    # -- public tables -------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def lookup(
+        self, x: Shares, shift: int, tables: Sequence[Table], times: Mapping[int, Shares] | None = None
+    ) -> list[Shares]:
+        """What each table says of x = index * 2^shift + t, with index = floor((x + u) / 2^shift) modulo its entries.
+
+        All tables have the same number of entries. u in [0, 2^shift) is the rounding offset of x, so that
+        -2^shift < t < 2^shift. `times` multiplies the result of the table so numbered by another secret, exactly.
+        """
+
+    @abstractmethod
+    def lookup_count(
+        self, bits: Bits, tables: Sequence[Pieces], times: Mapping[int, Shares] | None = None
+    ) -> list[Shares]:
+        """What each table of degree 0 says of the number of planes in which an element's bit is set. Flat: [.., count].
+
+        That number modulo the entries is the index. `times` as in `lookup`.
+        """
+
+    # -- gates abreast -------------------------------------------------------------------------------------------
+
+    def run(self, steps: Steps[Result]) -> Result:
+        """The result of gates given as steps."""
+        return rounds.run(self.session, steps)
+
+    def steps(self, gate: str, *arguments: Any) -> Steps[Any]:
+        """A gate of this class as steps; here one that has all its rounds at once, when it is first resumed."""
+        return getattr(self, gate)(*arguments)
+        yield
+
+    def abreast(self, *steps: Steps[Any]) -> Steps[list[Any]]:
+        """The results of independent steps, which share rounds where they can."""
+        return rounds.abreast(self.session.randomness, steps)
 
     def together(self, gates: Sequence[tuple[Any, ...]]) -> list[Any]:
         """Results of independent gates, each given as its name and arguments; they share rounds where they can.
 
         `[("truncate", x, 8), ("is_zero", y)]` gives what `[truncate(x, 8), is_zero(y)]` would.
         """
-        return [getattr(self, name)(*arguments) for name, *arguments in gates]
+        return self.run(self.abreast(*(self.steps(*gate) for gate in gates)))
+
+    def elementwise(self, function: Callable[..., Steps[Any]], *inputs: Shares | Choice) -> Any:
+        """function(protocol, *inputs) for steps that treat all elements alike; inputs of one shape, or choices over it.
+
+        A protocol may flatten the inputs, cut them into parts and run these abreast, so `function` must use the
+        protocol it is given. Its results (shares, a choice, or a list of these) have the elements in their last
+        dimensions, and come back in the shape of the inputs. At least one input is shares.
+        """
+        return self.run(function(self, *inputs))

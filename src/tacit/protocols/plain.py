@@ -11,15 +11,16 @@ overflow stops the rehearsal and is named.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
 
 from tacit.errors import NotRepresentable
-from tacit.protocols.interface import Bits, Protocol, Shares, Values, step
+from tacit.protocols.interface import Bits, Pieces, Protocol, Shares, Table, Threshold, Values, step
+from tacit.protocols.tables import meaning
 from tacit.ring import planes
-from tacit.ring.kernels import Bilinear
+from tacit.ring.kernels import Bilinear, mul
 
 #: (shape, shift) -> rounding offsets in [0, 2^shift): tests replay another protocol's dither through this.
 Dither = Callable[[tuple[int, ...], int], Values]
@@ -84,6 +85,16 @@ class Plain(Protocol):
         return self._bits(x.numpy() < 0)
 
     @step(rounds=0, bits=0)
+    def at_least(self, x: Shares, thresholds: Sequence[Threshold], width: int | None = None) -> Bits:
+        if width is not None and x.numel():
+            self._check_width(x, width)
+        flat = x.numpy().reshape(-1)
+        # One offset of x for all thresholds: each cuts it at its own bit.
+        offset = self._cut_offset(x, max(shift for shift, _ in thresholds)).reshape(-1)
+        rows = [planes.pack(flat + (offset & ((1 << shift) - 1)) >> shift >= bound) for shift, bound in thresholds]
+        return Bits(np.concatenate(rows)[None], flat.size)
+
+    @step(rounds=0, bits=0)
     def is_zero(self, x: Shares) -> Bits:
         return self._bits(x.numpy() == 0)
 
@@ -100,6 +111,36 @@ class Plain(Protocol):
     @step(rounds=0, bits=0)
     def from_bits(self, x: Bits, shape: tuple[int, ...]) -> Shares:
         return torch.as_tensor(planes.unpack(x.planes[0, 0], x.count).reshape(1, *shape))
+
+    @step(rounds=0, bits=0)
+    def lookup(
+        self, x: Shares, shift: int, tables: Sequence[Table], times: Mapping[int, Shares] | None = None
+    ) -> list[Shares]:
+        mask = self._cut_offset(x, shift)
+        words: Values = x.numpy() + mask
+        index, known = words >> shift, words & ((1 << shift) - 1)
+        found = [meaning(table, index % table.entries, known, mask[None], shift) for table in tables]
+        return self._multiplied(found, times)
+
+    @step(rounds=0, bits=0)
+    def lookup_count(
+        self, bits: Bits, tables: Sequence[Pieces], times: Mapping[int, Shares] | None = None
+    ) -> list[Shares]:
+        total = sum(planes.unpack(plane, bits.count) for plane in bits.planes[0])
+        found = [table.coefficients[0][total % table.entries][None] for table in tables]
+        return self._multiplied(found, times)
+
+    def _multiplied(self, found: list[Values], times: Mapping[int, Shares] | None) -> list[Shares]:
+        factors = {} if times is None else times
+        return [
+            self._wrapped(mul(torch.as_tensor(words), factors[at]) if at in factors else torch.as_tensor(words))
+            for at, words in enumerate(found)
+        ]
+
+    def _cut_offset(self, x: Shares, shift: int) -> Values:
+        """u of thresholds and lookups: 0 where nothing is replayed, so that a cut rounds down."""
+        shape = tuple(x.shape[1:])
+        return np.zeros(shape, dtype=np.int64) if self.dither is None else self.dither(shape, shift)
 
     @staticmethod
     def _bits(flags: np.ndarray) -> Bits:

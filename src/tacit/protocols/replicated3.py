@@ -15,14 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tacit.protocols import bits as circuits
-from tacit.protocols.interface import Bits, Shares, Values, step
-from tacit.protocols.sharing3 import FIRST, HELPER, SECOND, WORD, Sharing3, flat_words, stack
+from tacit.protocols.interface import Bits, Choice, Shares, Values, step
+from tacit.protocols.reference_tables import ReferenceTables
+from tacit.protocols.sharing3 import FIRST, HELPER, SECOND, WORD, flat_words, stack
 from tacit.ring import planes
 from tacit.ring.kernels import Bilinear
 from tacit.session.session import Message
 
 
-class Replicated3(Sharing3):
+class Replicated3(ReferenceTables):
     """The reference: every gate by the book, and every cost declared."""
 
     name = "replicated3"
@@ -49,18 +50,14 @@ class Replicated3(Sharing3):
         # x = c + e with e = x_0 + x_2: one adder on two numbers that each lie whole with somebody.
         own = self._words_of_helper(x)
         c, e = self._two_inputs(x, own, self.ring.bits if width is None else width)
-        low_c, low_e = Bits(c.planes[:, :-1], c.count), Bits(e.planes[:, :-1], e.count)
-        generate = self.and_(low_c, low_e)
-        carry = circuits.carry_out(self, generate, self.xor(low_c, low_e))
-        top_c, top_e = (Bits(bits.planes[:, -1:], bits.count) for bits in (c, e))
-        return self.xor(carry, self.xor(top_c, top_e))
+        return self.run(circuits.sign_of_sum(self, c, e))
 
     @step(rounds="1 + depth(k)", bits="k + 3 * (k - 1)")
     def is_zero(self, x: Shares) -> Bits:
         # x = c - r is zero exactly where c and r agree in every bit.
         own = self._words_of_helper(x)
         c, r = self._two_inputs(x, None if own is None else self.ring.wrap(-own), self.ring.bits)
-        return circuits.all_of(self, self.invert(self.xor(c, r)))
+        return self.run(circuits.all_of(self, self.invert(self.xor(c, r))))
 
     @step(rounds=1, bits="3 * planes")
     def and_(self, x: Bits, y: Bits) -> Bits:
@@ -102,8 +99,12 @@ class Replicated3(Sharing3):
         return super().select(bit, x)
 
     @step(rounds=3, bits="6 * k")
-    def selected(self, bit: Bits, x: Shares) -> tuple[Shares, Shares]:
-        return super().selected(bit, x)
+    def choose(self, choice: Choice, x: Shares) -> Shares:
+        return super().choose(choice, x)
+
+    @step(rounds=2, bits="3 * k")
+    def as_words(self, choice: Choice, shape: tuple[int, ...]) -> Shares:
+        return super().as_words(choice, shape)
 
     def _words_of_helper(self, x: Shares) -> Values | None:
         """x_0 + x_2, which only the helper can add up."""
@@ -117,11 +118,11 @@ class Replicated3(Sharing3):
         components: dict[int, NDArray[np.int64]] = {}
         if self.place == HELPER:
             assert own is not None
-            components[2] = self._bit_pad(SECOND, "input-bits", shape)
+            components[2] = self.bit_pad(SECOND, "input-bits", shape)
             components[0] = planes.to_planes(own, bits) ^ components[2]
             send[FIRST] = np.ascontiguousarray(components[0])
         elif self.place == SECOND:
-            components[2] = self._bit_pad(HELPER, "input-bits", shape)
+            components[2] = self.bit_pad(HELPER, "input-bits", shape)
         arrived = self.session.exchange("input", send, {HELPER: (shape, WORD)} if self.place == FIRST else {})
         if self.place == FIRST:
             components[0] = arrived[HELPER].view(np.int64)
@@ -133,5 +134,5 @@ class Replicated3(Sharing3):
         return self.pad(self.next, f"zero-{purpose}", shape) - self.pad(self.previous, f"zero-{purpose}", shape)
 
     def _zero_bits(self, shape: tuple[int, ...]) -> NDArray[np.int64]:
-        return self._bit_pad(self.next, "zero-bits", shape) ^ self._bit_pad(self.previous, "zero-bits", shape)
+        return self.bit_pad(self.next, "zero-bits", shape) ^ self.bit_pad(self.previous, "zero-bits", shape)
 

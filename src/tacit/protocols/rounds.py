@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 import numpy as np
@@ -89,6 +89,31 @@ def abreast(randomness: Randomness, gates: Sequence[Steps[T]]) -> Steps[list[T]]
         for number, step in zip(ready, steps, strict=True):
             resume(number, {peer: [next(streams[peer]) for _ in wanted] for peer, wanted in step.receive.items()})
     return [results[number] for number in range(len(gates))]
+
+
+def in_turn(turn: int, gate: Steps[T]) -> Steps[T]:
+    """A gate of three roles with party (role + turn) mod 3 in each."""
+    try:
+        step = next(gate)
+        while True:
+            send = {(role + turn) % 3: messages for role, messages in step.send.items()}
+            receive = {(role + turn) % 3: expected for role, expected in step.receive.items()}
+            arrived = yield Round(step.label, send, receive, step.dealt)
+            step = gate.send({(party - turn) % 3: messages for party, messages in arrived.items()})
+    except StopIteration as end:
+        result: T = end.value
+        return result
+
+
+def nobody_ahead(gate: Steps[T]) -> Steps[T]:
+    """A gate in which every party deals and evaluates: then none runs ahead, and dealing takes a round."""
+    try:
+        step = next(gate)
+        while True:
+            step = gate.send((yield replace(step, dealt=False)))
+    except StopIteration as end:
+        result: T = end.value
+        return result
 
 
 def _merged(steps: Sequence[Round]) -> Round:

@@ -19,7 +19,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from tacit.protocols import rounds
 from tacit.protocols.interface import Bits, Protocol, Shares, Values, step
 from tacit.protocols.rounds import Round, Steps
 from tacit.ring.kernels import Bilinear
@@ -39,15 +38,16 @@ class Sharing3(Protocol):
 
     components = 2
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, turn: int = 0) -> None:
         super().__init__(session)
-        self.place = session.place
+        #: The party that plays role 0; the sharing is symmetric, so any of the three may be the helper of a gate.
+        self.turn = turn
+        # One key pads different things in different turns, so the turn is part of every address.
+        self._role = f"turn {turn}: " if turn else ""
+        self.place = (session.place - turn) % 3
         self.next = (self.place + 1) % 3  # shares component i+1 with us
         self.previous = (self.place - 1) % 3  # shares component i with us
         self.peer = SECOND if self.place == FIRST else FIRST  # the other evaluator, for an evaluator
-
-    def _run(self, gate: Steps[T]) -> T:
-        return rounds.run(self.session, gate)
 
     # -- in and out ----------------------------------------------------------------------------------------------
 
@@ -103,11 +103,11 @@ class Sharing3(Protocol):
 
     @step(rounds=2, bits="3 * k + 3 * w")
     def product_truncated(self, kernel: Bilinear, x: Shares, y: Shares, shift: int) -> Shares:
-        return self._run(self._product_truncated(kernel, x, y, shift))
+        return self.run(self._product_truncated(kernel, x, y, shift))
 
     @step(rounds=1, bits="k + 3 * w")
     def truncate(self, x: Shares, shift: int) -> Shares:
-        return self._run(self._truncate(x, shift))
+        return self.run(self._truncate(x, shift))
 
     def _product_truncated(self, kernel: Bilinear, x: Shares, y: Shares, shift: int) -> Steps[Shares]:
         """The evaluators learn c = z + r under the pads ra and rb; the helper works r out alone.
@@ -119,14 +119,15 @@ class Sharing3(Protocol):
         if self.place == HELPER:
             np.subtract(self.pad(FIRST, "pad-a", flat.shape), flat, out=flat)
             flat += self.pad(SECOND, "pad-b", flat.shape)
-            out = yield from self._truncate_deal(self.ring.wrap(flat), shift, dealt=False)
+            out = yield from self._truncate_deal(flat, shift, dealt=False)
         else:
             flat += self.pad(HELPER, "pad-a" if self.place == FIRST else "pad-b", flat.shape)
             receive: dict[int, list[Expected]] = {self.peer: [(flat.shape, self.ring.wire_dtype)]}
             if self.place == SECOND:
                 receive[HELPER] = self._dealt_shapes(flat.shape, shift)
             arrived = yield Round("truncate", {self.peer: [self.ring.to_wire(flat)]}, receive)
-            flat += self.ring.from_wire(arrived[self.peer][0])
+            flat += self.ring.from_wire(arrived[self.peer][0])  # an exchange ends when all that we sent has left
+            self.settle(flat)
             out = yield from self._truncate_wire(flat, arrived.get(HELPER), shift)
         return out.reshape(2, *local.shape)
 
@@ -140,61 +141,68 @@ class Sharing3(Protocol):
 
     def _truncate(self, x: Shares, shift: int) -> Steps[Shares]:
         if self.place == HELPER:
-            out = yield from self._truncate_deal(self.ring.wrap(-flat_words(x[0] + x[1])), shift, dealt=True)
+            mask = flat_words(x[0] + x[1])
+            np.negative(mask, out=mask)
+            out = yield from self._truncate_deal(mask, shift, dealt=True)
         else:
-            masked = flat_words(x[1 - self.place])  # component 1
-            receive = {HELPER: self._dealt_shapes(masked.shape, shift)} if self.place == SECOND else {}
+            known = flat_words(x[1 - self.place])  # component 1
+            receive = {HELPER: self._dealt_shapes(known.shape, shift)} if self.place == SECOND else {}
             arrived = yield Round("truncate", {}, receive, dealt=True)
-            out = yield from self._truncate_wire(masked, arrived.get(HELPER), shift)
+            out = yield from self._truncate_wire(known, arrived.get(HELPER), shift)
         return out.reshape(x.shape)
 
     def _dealt_shapes(self, shape: tuple[int, ...], shift: int) -> list[Expected]:
         return [(shape, self.ring.wire_dtype), (shape, carrier(shift))]
 
     def _truncate_deal(self, mask: Values, shift: int, *, dealt: bool) -> Steps[Shares]:
-        """Helper: deal r >> shift and [r >= 0], additively, one half of each from the key shared with evaluator 0."""
+        """Helper: deal -(r >> shift) and [r >= 0], additively, one half of each from the key shared with evaluator 0.
+
+        r is the mask of z + 2^(k-2), which is not negative: the helper moves its mask by the offset and takes it off
+        the result again, so that the evaluators shift what they opened as it is. Overwrites `mask`.
+        """
+        offset = 1 << self.fixed.product_bits
+        mask -= offset
+        self.settle(mask)
         narrow = carrier(shift)
-        out = np.empty((2, *mask.shape), dtype=np.int64)
+        out = self.fresh(mask.size)
         other, first = out
+        self.fill_pad(FIRST, "shifted", first)
         np.right_shift(mask, shift, out=other)
-        np.copyto(first, self.pad(FIRST, "shifted", mask.shape))
         other += first
-        np.negative(other, out=other)
-        self._settle(other)
-        top = (mask >= 0).astype(narrow) - self._narrow(FIRST, "top", mask.shape, narrow)
+        np.subtract(-(offset >> shift), other, out=other)
+        self.settle(other)
+        top = _top_words(mask, narrow, self.ring.bits)
+        top += narrow.type(1)  # -1 or 0 becomes [r >= 0]
+        top -= self.narrow_pad(FIRST, "top", mask.shape, narrow)
         yield Round("truncate", {SECOND: [self.ring.to_wire(other), top]}, dealt=dealt)
         yield Round("wrap")
-        self._add_wrap(first, self._narrow(FIRST, "wrap-a", mask.shape, narrow), shift)
-        self._add_wrap(other, self._narrow(SECOND, "wrap-b", mask.shape, narrow), shift)
+        self._add_wrap(first, self.narrow_pad(FIRST, "wrap-a", mask.shape, narrow), shift)
+        self._add_wrap(other, self.narrow_pad(SECOND, "wrap-b", mask.shape, narrow), shift)
         return torch.as_tensor(out)
 
     def _truncate_wire(
-        self, masked: Values, dealt: Sequence[NDArray[np.signedinteger]] | None, shift: int
+        self, c: Values, dealt: Sequence[NDArray[np.signedinteger]] | None, shift: int
     ) -> Steps[Shares]:
         """Evaluators: shift c locally, and add 2^(k - shift) where z + r ran over the top: r >= 0 and c < 0, as signed.
 
         Right for -2^(k-2) <= z <= 2^(k-2) - 2^shift: then z + 2^(k-2) lies in [0, 2^(k-1)) and overflows at most once.
         """
-        offset = 1 << self.fixed.product_bits
-        c = masked + offset
-        self._settle(c)
         narrow = carrier(shift)
-        out = np.empty((2, *c.shape), dtype=np.int64)
+        out = self.fresh(c.size)
         outer, middle = out if self.place == FIRST else out[::-1]
         if dealt is None:
-            np.copyto(outer, self.pad(HELPER, "shifted", c.shape))
-            top = self._narrow(HELPER, "top", c.shape, narrow)
+            self.fill_pad(HELPER, "shifted", outer)
+            top = self.narrow_pad(HELPER, "top", c.shape, narrow)
         else:
             np.copyto(outer, dealt[0])
             top = dealt[1]
-        # The sign word of c is 0 or all ones, so it keeps `top` exactly where c is negative.
-        wrapped = (c >> 63).astype(narrow)
+        # The sign of c is 0 or all ones, so it keeps `top` exactly where c is negative.
+        wrapped = _top_words(c, narrow, self.ring.bits)
         wrapped &= top
-        pad = self._narrow(HELPER, "wrap-a" if self.place == FIRST else "wrap-b", c.shape, narrow)
+        pad = self.narrow_pad(HELPER, "wrap-a" if self.place == FIRST else "wrap-b", c.shape, narrow)
         wrapped -= pad
         arrived = yield Round("wrap", {self.peer: [wrapped]}, {self.peer: [(c.shape, narrow)]})
         np.right_shift(c, shift, out=middle)
-        middle -= offset >> shift
         self._add_wrap(middle, wrapped + arrived[self.peer][0], shift)
         self._add_wrap(outer, pad, shift)
         return torch.as_tensor(out)
@@ -206,9 +214,9 @@ class Sharing3(Protocol):
             words.view(wrap.dtype)[lanes - 1 :: lanes] += wrap  # the top of each word; the rest stays as it is
             return
         words += wrap.astype(np.int64) << (self.ring.bits - shift)
-        self._settle(words)
+        self.settle(words)
 
-    def _settle(self, words: Values) -> None:
+    def settle(self, words: Values) -> None:
         """Wrap in place."""
         if self.ring.bits != 64:
             np.copyto(words, self.ring.wrap(words))
@@ -223,17 +231,39 @@ class Sharing3(Protocol):
 
     # -- small change --------------------------------------------------------------------------------------------
 
-    def pad(self, peer: int, purpose: str, shape: tuple[int, ...]) -> Values:
-        return self.session.randomness.words(peer, purpose, shape, self.ring)
+    def fresh(self, count: int) -> Values:
+        """Memory for the two rows of a result."""
+        return np.empty((2, count), dtype=np.int64)
 
-    def _narrow(
+    def fill_pad(self, peer: int, purpose: str, words: Values) -> None:
+        """Overwrite `words` with a pad."""
+        if self.ring.bits == 64:
+            self.session.randomness.fill(self._party(peer), self._role + purpose, words)
+        else:
+            words[...] = self.pad(peer, purpose, words.shape)
+
+    def pad(self, peer: int, purpose: str, shape: tuple[int, ...]) -> Values:
+        """Uniform ring elements that the party in role `peer` draws as well."""
+        return self.session.randomness.words(self._party(peer), self._role + purpose, shape, self.ring)
+
+    def narrow_pad(
         self, peer: int, purpose: str, shape: tuple[int, ...], dtype: np.dtype[np.signedinteger]
     ) -> NDArray[np.signedinteger]:
-        # The width is part of the address, so that streams of different widths stay aligned at both ends.
-        return self.session.randomness.narrow(peer, f"{purpose}-{dtype.itemsize}", shape, dtype)
+        """The same in a narrower type. It is part of the address, so that streams of all widths stay aligned."""
+        address = f"{self._role}{purpose}-{dtype.itemsize}"
+        return self.session.randomness.narrow(self._party(peer), address, shape, dtype)
 
-    def _bit_pad(self, peer: int, purpose: str, shape: tuple[int, ...]) -> NDArray[np.int64]:
-        return self.session.randomness.narrow(peer, purpose, shape, WORD).view(np.int64)
+    def bit_pad(self, peer: int, purpose: str, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        """Uniform bit planes."""
+        drawn = self.session.randomness.narrow(self._party(peer), self._role + purpose, shape, WORD)
+        return drawn.view(np.int64)
+
+    def blind(self, peer: int, purpose: str, words: NDArray[np.signedinteger]) -> None:
+        """Exclusive-or into `words` what `peer` draws as `bit_pad`."""
+        self.session.randomness.blind(self._party(peer), self._role + purpose, words)
+
+    def _party(self, role: int) -> int:
+        return (role + self.turn) % 3
 
     def held(self, outer: Values, middle: Values) -> Shares:
         """An evaluator's rows: component 1 is the middle one for both, 0 or 2 the outer one."""
@@ -255,6 +285,14 @@ def _third_holder(component: int, owner: int) -> int:
     """Component j is held by parties j and j-1; the holder that is not the owner."""
     holders = {component, (component - 1) % 3}
     return (holders - {owner}).pop()
+
+
+def _top_words(words: Values, narrow: np.dtype[np.signedinteger], ring_bits: int) -> NDArray[np.signedinteger]:
+    """-1 for negative words and 0 for others, in a narrower type; reads only the top of each word where it can."""
+    if _TOP_LAST and ring_bits == 64:
+        lanes = 8 // narrow.itemsize
+        return np.asarray(words.view(narrow)[lanes - 1 :: lanes] >> (8 * narrow.itemsize - 1))
+    return np.asarray((words >> 63).astype(narrow))
 
 
 def stack(row0: Values, row1: Values, shape: Sequence[int] | None = None) -> Shares:

@@ -9,65 +9,158 @@ Shows    shapes, the order of operations, timing. The rounding offset of a trunc
 Not here a party that lies or stops early without being noticed: whatever it sends is believed.
 
 The helper receives nothing in any gate but inputs and openings to it. It waits for nobody, so it runs ahead, and what
-it deals costs bytes but no round.
+it deals costs bytes but no round. On small tensors party 2 is the helper throughout. Large ones are cut in three, and
+each party is the helper of one third: all of them then work and send alike.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, cast
+
+import torch
 
 from tacit.protocols import rounds
-from tacit.protocols.interface import Bits, Shares, step
-from tacit.protocols.masked import words
+from tacit.protocols.interface import Bits, Choice, Pieces, Shares, Table, Threshold, Values, step
+from tacit.protocols.masked import counts, words
+from tacit.protocols.masked import tables as table_gates
+from tacit.protocols.masked import thresholds as threshold_gates
 from tacit.protocols.masked.plan import equal_plan, less_plan
 from tacit.protocols.masked.relations import relation
+from tacit.protocols.masked.room import Room
 from tacit.protocols.rounds import Steps
 from tacit.protocols.sharing3 import HELPER, Sharing3, flat_words
 from tacit.ring import planes
-from tacit.ring.kernels import Bilinear
+from tacit.ring.kernels import Bilinear, mul
+from tacit.session.session import Session
 
 
 class Masked(Sharing3):
     """The fast gates."""
 
     name = "masked"
+    #: From so many elements on three sets of roles are quicker: each costs its own Python, and dealing a round.
+    rotated_from: ClassVar[int] = 3 << 13
     protection = "semi-honest; any two parties together can read everything"
+
+    def __init__(self, session: Session, turn: int = 0) -> None:
+        super().__init__(session, turn)
+        self._turned: dict[int, Masked] = {turn: self}
+        self._room: Room | None = None
 
     @step(rounds=1, bits="3 * k")
     def product(self, kernel: Bilinear, x: Shares, y: Shares) -> Shares:
-        return self._run(self._product(kernel, x, y))
+        if kernel is mul and x.shape == y.shape:
+            return cast(Shares, self.elementwise(lambda p, a, b: p.steps("product", mul, a, b), x, y))
+        return self.run(self._product(kernel, x, y))
+
+    @step(rounds=2, bits="3 * k + 3 * w")
+    def product_truncated(self, kernel: Bilinear, x: Shares, y: Shares, shift: int) -> Shares:
+        if kernel is mul and x.shape == y.shape:
+            return cast(Shares, self.elementwise(lambda p, a, b: p.steps("product_truncated", mul, a, b, shift), x, y))
+        return self.run(self._product_truncated(kernel, x, y, shift))
+
+    @step(rounds=1, bits="k + 3 * w")
+    def truncate(self, x: Shares, shift: int) -> Shares:
+        return cast(Shares, self.elementwise(lambda p, part: p.steps("truncate", part, shift), x))
 
     @step(rounds="sign_rounds(width)", bits="sign_bits(width)")
     def is_negative(self, x: Shares, width: int | None = None) -> Bits:
-        return self._run(self._is_negative(x, width))
+        return self.run(self._is_negative(x, width))
+
+    @step(rounds="threshold_rounds(shifts, width, k)", bits="threshold_bits(shifts, width, k)")
+    def at_least(self, x: Shares, thresholds: Sequence[Threshold], width: int | None = None) -> Bits:
+        return self.run(self._at_least(x, thresholds, width))
 
     @step(rounds="equal_rounds(k)", bits="equal_bits(k)")
     def is_zero(self, x: Shares) -> Bits:
-        return self._run(self._is_zero(x))
+        return self.run(self._is_zero(x))
 
     @step(rounds=1, bits="3 * planes")
     def and_(self, x: Bits, y: Bits) -> Bits:
-        return self._run(self._and_(x, y))
+        return self.run(self._and_(x, y))
 
     @step(rounds=1, bits="3 * k")
     def from_bits(self, x: Bits, shape: tuple[int, ...]) -> Shares:
-        return self._run(self._from_bits(x, shape))
+        return self.run(self._from_bits(x, shape))
 
     @step(rounds=1, bits="4 * k")
     def select(self, bit: Bits, x: Shares) -> Shares:
-        return self._run(self._select(bit, x))
+        return self.run(self._select(bit, x))
 
-    @step(rounds=1, bits="7 * k")
-    def selected(self, bit: Bits, x: Shares) -> tuple[Shares, Shares]:
-        kept, chosen = self.together([("from_bits", bit, tuple(x.shape[1:])), ("select", bit, x)])
-        return kept, chosen
+    @step(rounds=1, bits="4 * k")
+    def choose(self, choice: Choice, x: Shares) -> Shares:
+        return cast(Shares, self.elementwise(lambda p, *both: p.steps("choose", *both), choice, x))
 
-    def together(self, gates: Sequence[tuple[Any, ...]]) -> list[Any]:
-        steps = [getattr(self, f"_{name}")(*arguments) for name, *arguments in gates]
-        return self._run(rounds.abreast(self.session.randomness, steps))
+    @step(rounds=1, bits="3 * k")
+    def as_words(self, choice: Choice, shape: tuple[int, ...]) -> Shares:
+        if len(choice.parts) == 1:
+            return self.run(self._as_words(choice, shape))
+        parts = [
+            rounds.in_turn(turn, self.turned(turn).steps("as_words", Choice((part,)), (part.bit.count,)))
+            for turn, part in enumerate(choice.parts)
+        ]
+        return torch.cat(self.run(rounds.nobody_ahead(self.abreast(*parts))), dim=-1).reshape(2, *shape)
 
-    # -- the gates as rounds, under the names that `together` looks for -------------------------------------------
+    @step(rounds=2, bits="lookup_bits(k, tables, times)")
+    def lookup(
+        self, x: Shares, shift: int, tables: Sequence[Table], times: Mapping[int, Shares] | None = None
+    ) -> list[Shares]:
+        factors = times or {}
+
+        def part(p: Masked, x: Shares, *own: Shares) -> Steps[list[Shares]]:
+            return p._lookup(x, shift, tables, dict(zip(factors, own, strict=True)))
+
+        return cast(list[Shares], self.elementwise(part, x, *factors.values()))
+
+    @step(rounds=3, bits="count_bits(k, planes, tables, times)")
+    def lookup_count(
+        self, bits: Bits, tables: Sequence[Pieces], times: Mapping[int, Shares] | None = None
+    ) -> list[Shares]:
+        return self.run(self._lookup_count(bits, tables, times))
+
+    # -- gates abreast -------------------------------------------------------------------------------------------
+
+    def steps(self, gate: str, *arguments: Any) -> Steps[Any]:
+        steps: Steps[Any] = getattr(self, f"_{gate}")(*arguments)
+        return steps
+
+    def elementwise(self, function: Callable[..., Steps[Any]], *inputs: Shares | Choice) -> Any:
+        shape = next(x.shape[1:] for x in inputs if isinstance(x, torch.Tensor))
+        cuts = self._cuts(shape.numel())
+        if len(cuts) == 2:
+            return super().elementwise(function, *inputs)
+        room = Room(cuts)
+        parts = [
+            rounds.in_turn(turn, function(self.turned(turn), *(_part(x, turn, cuts) for x in inputs)))
+            for turn in range(len(cuts) - 1)
+        ]
+        for turn in range(len(parts)):
+            self.turned(turn)._room = room
+        try:
+            results = self.run(rounds.nobody_ahead(self.abreast(*parts)))
+        finally:
+            for turn in range(len(parts)):
+                self.turned(turn)._room = None
+        return room.joined(results, shape)
+
+    def fresh(self, count: int) -> Values:
+        return super().fresh(count) if self._room is None else self._room.part(self.turn, count)
+
+    def _cuts(self, count: int) -> tuple[int, ...]:
+        """Where the parts of so many elements begin and end: whole words of bits, a third to each turn."""
+        if count < self.rotated_from:
+            return 0, count
+        third = -(-count // (3 * 64)) * 64
+        return 0, third, 2 * third, count
+
+    def turned(self, turn: int) -> Masked:
+        """This party's gates with party `turn` in role 0, and party `turn` + 2 the helper."""
+        if turn not in self._turned:
+            self._turned[turn] = type(self)(self.session, turn)
+        return self._turned[turn]
+
+    # -- the gates as rounds, under the names that `steps` looks for ----------------------------------------------
 
     def _product(self, kernel: Bilinear, x: Shares, y: Shares) -> Steps[Shares]:
         return words.product(self, kernel, x, y)
@@ -76,10 +169,16 @@ class Masked(Sharing3):
         return words.and_(self, x, y)
 
     def _from_bits(self, x: Bits, shape: tuple[int, ...]) -> Steps[Shares]:
-        return words.from_bits(self, x, shape)
+        return words.as_words(self, Choice.of(x), shape)
 
     def _select(self, bit: Bits, x: Shares) -> Steps[Shares]:
-        return words.select(self, bit, x)
+        return words.choose(self, Choice.of(bit), x)
+
+    def _choose(self, choice: Choice, x: Shares) -> Steps[Shares]:
+        return words.choose(self, choice, x)
+
+    def _as_words(self, choice: Choice, shape: tuple[int, ...]) -> Steps[Shares]:
+        return words.as_words(self, choice, shape)
 
     def _is_negative(self, x: Shares, width: int | None = None) -> Steps[Bits]:
         # x = c - r: its top bit is that of c, plus that of r, plus the borrow [c < r] of the bits below.
@@ -87,10 +186,36 @@ class Masked(Sharing3):
         known = planes.to_planes(flat_words(self._own_words(x)), width)
         return relation(self, known, less_plan(width - 1), x[0].numel(), less=True)
 
+    def _at_least(self, x: Shares, thresholds: Sequence[Threshold], width: int | None = None) -> Steps[Bits]:
+        return threshold_gates.at_least(self, self._known(x), thresholds, self.ring.bits if width is None else width)
+
     def _is_zero(self, x: Shares) -> Steps[Bits]:
         known = planes.to_planes(flat_words(self._own_words(x)), self.ring.bits)
         return relation(self, known, equal_plan(self.ring.bits), x[0].numel(), less=False)
 
+    def _lookup(
+        self, x: Shares, shift: int, tables: Sequence[Table], times: Mapping[int, Shares] | None = None
+    ) -> Steps[list[Shares]]:
+        factors = {number: self._known(y) for number, y in (times or {}).items()}
+        found = yield from table_gates.lookup(self, self._known(x), shift, tables, factors)
+        return [one.reshape(x.shape) for one in found]
+
+    def _lookup_count(
+        self, bits: Bits, tables: Sequence[Pieces], times: Mapping[int, Shares] | None = None
+    ) -> Steps[list[Shares]]:
+        factors = {number: self._known(y) for number, y in (times or {}).items()}
+        return counts.lookup_count(self, bits, tables, factors)
+
+    def _known(self, x: Shares) -> Values:
+        """c at the evaluators, r at the helper: flat, and as the ring writes them."""
+        return self.ring.wrap(flat_words(self._own_words(x)))
+
     def _own_words(self, x: Shares) -> Shares:
         """c at the evaluators, r at the helper."""
         return -(x[0] + x[1]) if self.place == HELPER else x[1 - self.place]
+
+
+def _part(x: Shares | Choice, turn: int, cuts: tuple[int, ...]) -> Shares | Choice:
+    if isinstance(x, Choice):
+        return Choice((x.parts[turn],))
+    return x.reshape(2, -1)[:, cuts[turn] : cuts[turn + 1]]

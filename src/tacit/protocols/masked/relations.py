@@ -15,9 +15,12 @@ import numpy as np
 from tacit.protocols.interface import Bits
 from tacit.protocols.masked import nodes
 from tacit.protocols.masked.digits import Planes, equal_digits, fill_monomials, less_digits
-from tacit.protocols.masked.plan import Batch, Plan
+from tacit.protocols.masked.plan import Batch, Plan, Use
 from tacit.protocols.rounds import Arrived, Round, Steps
 from tacit.protocols.sharing3 import FIRST, HELPER, SECOND, WORD, Sharing3
+
+#: Planes of so few words take less time than a call of numpy.
+SHORT = 64
 
 
 def relation(protocol: Sharing3, known: Planes, plan: Plan, count: int, *, less: bool) -> Steps[Bits]:
@@ -26,20 +29,30 @@ def relation(protocol: Sharing3, known: Planes, plan: Plan, count: int, *, less:
     `known` are planes [bits, words]: of C at the evaluators, of R at the helper. With p = plan.bits and one plane more,
     `less` gives bit p of C - R: a sign.
     """
-    digits = _of_digits(known, plan)
-    extra = known[plan.bits :]
-    words = known.shape[1]
-    size = plan.digit_bits + extra.shape[0] + plan.product_bits
+    return relations(protocol, [known[: plan.bits]], known[plan.bits :], plan, count, less=less)
+
+
+def relations(
+    protocol: Sharing3, known: Sequence[Planes], tops: Planes, plan: Plan, count: int, *, less: bool
+) -> Steps[Bits]:
+    """The same for several C, each compared with the digits that the plan names for it.
+
+    `known` are planes of each C at the evaluators; of all digits, one set at the helper. `tops` [one for each C, or
+    none, words] at the evaluators, [1 or none, words] at the helper, are added to the answers.
+    """
+    answers, words = plan.numbers, known[0].shape[1]
+    extra = min(len(tops), 1)
+    size = plan.digit_bits + extra + plan.product_bits
     if protocol.place == HELPER:
         pads = [_masks(protocol, evaluator, plan, words) for evaluator in (FIRST, SECOND)]
         dealt = np.empty((size, words), dtype=np.int64)
         start = 0
-        for bits in digits:
+        for bits in _of_digits(known[0], plan):
             block = _block(dealt, start, bits)
             fill_monomials(bits, block)
             start += block.shape[0] * block.shape[1]
-        dealt[start : start + extra.shape[0]] = extra
-        start += extra.shape[0]
+        dealt[start : start + extra] = tops
+        start += extra
         for level, (one, other) in zip(plan.levels, zip(*pads, strict=True), strict=True):
             masks = one ^ other
             at = 0
@@ -50,61 +63,76 @@ def relation(protocol: Sharing3, known: Planes, plan: Plan, count: int, *, less:
                     nodes.fill_products(batch, rows, dealt[start:stop].reshape(batch.products, batch.count, words))
                 at += batch.opened * batch.count
                 start = stop
-        protocol.session.randomness.blind(FIRST, "dealt-bits", dealt)
+        protocol.blind(FIRST, "dealt-bits", dealt)
         yield Round("relation-dealt", {SECOND: [dealt]}, dealt=True)
         for _ in plan.levels:
             yield Round("node")
         yield Round("bit")
-        a, b = (_bit_mask(protocol, evaluator, words) for evaluator in (FIRST, SECOND))
-        return Bits(np.stack([b, a])[:, None], count)
+        a, b = (_bit_masks(protocol, evaluator, (answers, words)) for evaluator in (FIRST, SECOND))
+        return Bits(np.stack([b, a]), count)
 
     first = protocol.place == FIRST
     expected = {HELPER: [((size, words), WORD)]} if not first else {}
     arrived: Arrived = yield Round("relation-dealt", {}, expected, dealt=True)
-    if first:
-        shares = protocol.session.randomness.narrow(HELPER, "dealt-bits", (size, words), WORD).view(np.int64)
-    else:
-        shares = arrived[HELPER][0].view(np.int64)
-    below, same, start = _digit_relations(shares, digits, first, less=less)
-    top = shares[start : start + extra.shape[0]]
-    start += extra.shape[0]
-    for level, halves in zip(plan.levels, _masks(protocol, HELPER, plan, words), strict=True):
+    shares = protocol.bit_pad(HELPER, "dealt-bits", (size, words)) if first else arrived[HELPER][0].view(np.int64)
+    below, same = _digit_relations(shares, known, plan, first, less=less)
+    start = plan.digit_bits + extra
+    for number, (level, halves) in enumerate(zip(plan.levels, _masks(protocol, HELPER, plan, words), strict=True)):
+        if number and plan.orders:
+            below, same = below[plan.orders[number]], same[plan.orders[number]]
         rows = [nodes.inputs_to_open(batch, below, same) for batch in level if batch.radix > 1]
         sent = np.concatenate(rows) ^ halves
         arrived = yield Round("node", {protocol.peer: [sent]}, {protocol.peer: [(sent.shape, WORD)]})
         opened = sent ^ arrived[protocol.peer][0].view(np.int64)
         below, same = _joined(level, below, same, opened, halves, shares[start:], first)
         start += sum(batch.products * batch.count for batch in level)
-    share = below[0] if less else same[0]
-    for plane, own in zip(extra, top, strict=True):
-        share = share ^ own ^ plane if first else share ^ own
-    mask = _bit_mask(protocol, HELPER, words)
-    sent = (share ^ mask)[None]
+    share = below if less else same
+    if plan.orders:
+        share = share[plan.orders[-1]]
+    if extra:
+        share = share ^ shares[plan.digit_bits]
+        if first:
+            share ^= tops
+    mask = _bit_masks(protocol, HELPER, share.shape)
+    sent = share ^ mask
     arrived = yield Round("bit", {protocol.peer: [sent]}, {protocol.peer: [(sent.shape, WORD)]})
     # What is open is the bit under both masks: component 1, and the masks are components 0 and 2 where they belong.
-    middle = sent[0] ^ arrived[protocol.peer][0][0].view(np.int64)
-    rows = [mask, middle] if first else [middle, mask]
-    return Bits(np.stack(rows)[:, None], count)
+    middle = sent ^ arrived[protocol.peer][0].view(np.int64)
+    return Bits(np.stack([mask, middle] if first else [middle, mask]), count)
 
 
 def _digit_relations(
-    shares: Planes, digits: Sequence[Planes], first: bool, *, less: bool
-) -> tuple[Planes, Planes, int]:
-    """Shares of both relations of every digit [digits, words], and how many dealt planes they used."""
-    below: list[Planes] = []
-    same: list[Planes] = []
+    shares: Planes, known: Sequence[Planes], plan: Plan, first: bool, *, less: bool
+) -> tuple[Planes, Planes]:
+    """Shares of both relations of every digit of every number, [digits, words], as the first level wants them."""
+    words = shares.shape[1]
+    blocks: list[Planes] = []
     start = 0
-    for bits in digits:
-        block = _block(shares, start, bits)
-        if less:
-            smaller, equal = less_digits(bits, block, first)
-            below.append(smaller)
-        else:
-            equal = equal_digits(bits, block, first)
-        same.append(equal)
-        start += block.shape[0] * block.shape[1]
-    together = np.concatenate(same)
-    return np.concatenate(below) if less else together, together, start
+    for width, count in plan.digits:
+        products = (1 << width) - 1
+        blocks.append(shares[start : start + products * count].reshape(products, count, words))
+        start += products * count
+    same = np.empty((plan.inputs, words), dtype=np.int64)
+    below = np.empty_like(same) if less else same
+    for run, (block, (width, _)) in enumerate(zip(blocks, plan.digits, strict=True)):
+        for uses in _chunks(plan.uses[run], words):
+            own = [known[use.number][use.plane : use.plane + width * len(use.digits)] for use in uses]
+            bits = (own[0] if len(own) == 1 else np.concatenate(own)).reshape(-1, width, words)
+            if len(uses) == 1:
+                monomials, where = block[:, uses[0].digits[0] :], uses[0].where
+            else:
+                monomials = block[:, np.concatenate([use.digits for use in uses])]
+                where = np.concatenate([use.where for use in uses])
+            if less:
+                below[where], same[where] = less_digits(bits, monomials, first)
+            else:
+                same[where] = equal_digits(bits, monomials, first)
+    return below, same
+
+
+def _chunks(uses: Sequence[Use], words: int) -> list[Sequence[Use]]:
+    """All numbers at once while planes are short; one by one when copying what they share would cost more."""
+    return [uses] if words <= SHORT else [[use] for use in uses]
 
 
 def _joined(
@@ -168,12 +196,11 @@ def _masks(protocol: Sharing3, other: int, plan: Plan, words: int) -> list[Plane
     sizes = [sum(batch.opened * batch.count for batch in level) for level in plan.levels]
     if not sizes:
         return []
-    drawn = protocol.session.randomness.narrow(other, purpose, (sum(sizes), words), WORD).view(np.int64)
+    drawn = protocol.bit_pad(other, purpose, (sum(sizes), words))
     return np.split(drawn, np.cumsum(sizes)[:-1])
 
 
-def _bit_mask(protocol: Sharing3, other: int, words: int) -> Planes:
+def _bit_masks(protocol: Sharing3, other: int, shape: tuple[int, ...]) -> Planes:
     evaluator = other if protocol.place == HELPER else protocol.place
     purpose = "bit-a-bits" if evaluator == FIRST else "bit-b-bits"
-    mask: Planes = protocol.session.randomness.narrow(other, purpose, (1, words), WORD).view(np.int64)[0]
-    return mask
+    return protocol.bit_pad(other, purpose, shape)

@@ -6,10 +6,13 @@ linear in mu once delta is known, and the helper deals mu and its products with 
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from tacit.protocols.interface import Bits, Shares, Values
+from tacit.protocols.interface import Bits, Choice, Shares, Values
 from tacit.protocols.rounds import Arrived, Round, Steps
 from tacit.protocols.sharing3 import FIRST, HELPER, SECOND, WORD, Sharing3, flat_words, stack
 from tacit.ring import planes
@@ -46,82 +49,112 @@ def and_(protocol: Sharing3, x: Bits, y: Bits) -> Steps[Bits]:
     """The same for bits, with exclusive or for plus."""
     (x0, x1), (y0, y1) = x.planes, y.planes
     shape = x0.shape
-    draw = protocol.session.randomness.narrow
+    draw = protocol.bit_pad
     if protocol.place == HELPER:
-        outer = draw(FIRST, "and-outer-bits", shape, WORD)
+        outer = draw(FIRST, "and-outer-bits", shape)
         other = (x1 & y0) ^ (x0 & y1) ^ outer
-        other ^= draw(FIRST, "and-a-bits", shape, WORD) ^ draw(SECOND, "and-b-bits", shape, WORD)
+        other ^= draw(FIRST, "and-a-bits", shape) ^ draw(SECOND, "and-b-bits", shape)
         yield Round("and", {SECOND: [other]})
         return Bits(np.stack([other, outer]), x.count)
     first = protocol.place == FIRST
     local = (x0 ^ x1) & (y0 ^ y1) if first else (x1 & (y0 ^ y1)) ^ (x0 & y1)
-    blinded = local ^ draw(HELPER, "and-a-bits" if first else "and-b-bits", shape, WORD)
+    blinded = local ^ draw(HELPER, "and-a-bits" if first else "and-b-bits", shape)
     expected: dict[int, list[Expected]] = {protocol.peer: [(shape, WORD)]}
     if not first:
         expected[HELPER] = [(shape, WORD)]
     arrived = yield Round("and", {protocol.peer: [blinded]}, expected)
     middle = blinded ^ arrived[protocol.peer][0]
-    rest = draw(HELPER, "and-outer-bits", shape, WORD) if first else arrived[HELPER][0]
+    rest = draw(HELPER, "and-outer-bits", shape) if first else arrived[HELPER][0]
     return Bits(np.stack([rest, middle] if first else [middle, rest]).view(np.int64), x.count)
 
 
-def from_bits(protocol: Sharing3, x: Bits, shape: tuple[int, ...]) -> Steps[Shares]:
-    """A plane of bits as words 0 and 1."""
-    if protocol.place == HELPER:
-        mu = planes.unpack(x.planes[0, 0] ^ x.planes[1, 0], x.count)
-        yield from _deal(protocol, mu[None], "bit-words")
-        out = yield from reshare(protocol, None, (x.count,))
-    else:
-        (mu,) = yield from _dealt(protocol, 1, (x.count,), "bit-words")
-        delta = planes.unpack_signs(x.planes[1 - protocol.place, 0], x.count)
-        # delta is 0 or -1: mu or 1 - mu, as (mu ^ delta) - delta is mu or -mu.
-        part = mu ^ delta
-        part -= delta
-        if protocol.place == FIRST:
-            part -= delta
-        out = yield from reshare(protocol, part, (x.count,))
-    return out.reshape(2, *shape)
+def choose(protocol: Sharing3, choice: Choice, x: Shares) -> Steps[Shares]:
+    """x where the bit is 1, else 0, exactly. With x = c - r the helper deals -mu r, and the first time -mu as well.
 
-
-def select(protocol: Sharing3, bit: Bits, x: Shares) -> Steps[Shares]:
-    """x where the bit is 1, else 0, exactly. With x = c - r the helper deals -mu and -mu r."""
-    flat = (bit.count,)
+    Shares of mu serve any number of selections: a mask hides one bit, and may hide it often.
+    """
+    (kept,) = choice.parts
+    bit, flat = kept.bit, (kept.bit.count,)
+    first_time = kept.words is None
     if protocol.place == HELPER:
-        dealt = np.empty((2, bit.count), dtype=np.int64)
-        np.copyto(dealt[0], planes.unpack_signs(bit.planes[0, 0] ^ bit.planes[1, 0], bit.count))
-        np.bitwise_and(flat_words(x[0] + x[1]), dealt[0], out=dealt[1])
-        yield from _deal(protocol, dealt, "select-words")
+        if first_time:
+            kept.words = planes.unpack_signs(bit.planes[0, 0] ^ bit.planes[1, 0], bit.count)
+        dealt = np.empty((1 + first_time, bit.count), dtype=np.int64)
+        np.add(flat_words(x[0]), flat_words(x[1]), out=dealt[0])
+        dealt[0] &= kept.words
+        if first_time:
+            np.copyto(dealt[1], kept.words)
+        yield from _deal(protocol, dealt, "choose-words")
         out = yield from reshare(protocol, None, flat)
     else:
-        minus_mu, masked = yield from _dealt(protocol, 2, flat, "select-words")
-        c, outer = flat_words(x[1 - protocol.place]), flat_words(x[protocol.place])
-        delta = planes.unpack_signs(bit.planes[1 - protocol.place, 0], bit.count)
-        # This party's part of mu x is -(c (-mu) + mu r); where delta is 1, the part of x - mu x is wanted instead.
-        part = c * minus_mu
-        part -= masked
-        flip = ~delta
-        part ^= flip
-        part -= flip
-        part += outer & delta
-        if protocol.place == FIRST:
-            part += c & delta
-        out = yield from reshare(protocol, part, flat)
+        words = yield from _dealt(protocol, 1 + first_time, flat, "choose-words")
+        if first_time:
+            kept.words = words[1]
+        out = yield from reshare(protocol, _part_chosen(protocol, bit, kept.words, words[0], x), flat)
     return out.reshape(x.shape)
 
 
+def as_words(protocol: Sharing3, choice: Choice, shape: tuple[int, ...]) -> Steps[Shares]:
+    """The bit of a choice as words 0 and 1."""
+    (kept,) = choice.parts
+    bit, flat = kept.bit, (kept.bit.count,)
+    if protocol.place == HELPER:
+        if kept.words is None:
+            kept.words = planes.unpack_signs(bit.planes[0, 0] ^ bit.planes[1, 0], bit.count)
+            yield from _deal(protocol, kept.words.copy()[None], "bit-words")
+        out = yield from reshare(protocol, None, flat)
+    else:
+        if kept.words is None:
+            (kept.words,) = yield from _dealt(protocol, 1, flat, "bit-words")
+        delta = planes.unpack_signs(bit.planes[1 - protocol.place, 0], bit.count)
+        # delta is 0 or -1 and b = delta + (1 - 2 delta) mu: mu or 1 - mu, as (-mu ^ ~delta) - ~delta is -mu or mu.
+        part = ~delta
+        np.subtract(kept.words ^ part, part, out=part)
+        if protocol.place == FIRST:
+            part -= delta
+        out = yield from reshare(protocol, part, flat)
+    return out.reshape(2, *shape)
+
+
+def _part_chosen(protocol: Sharing3, bit: Bits, minus_mu: Values, masked: Values, x: Shares) -> Values:
+    """An evaluator's part of b x, from its halves of -mu and -mu r (which is overwritten)."""
+    c, outer = flat_words(x[1 - protocol.place]), flat_words(x[protocol.place])
+    delta = planes.unpack_signs(bit.planes[1 - protocol.place, 0], bit.count)
+    # Own part of mu x is -(c (-mu) + mu r); where delta is 1, the part of x - mu x is wanted instead.
+    part = c * minus_mu
+    part -= masked
+    own = outer + c if protocol.place == FIRST else outer
+    kept = own & delta
+    np.invert(delta, out=delta)
+    part ^= delta
+    part -= delta
+    part += kept
+    return part
+
+
 def reshare(protocol: Sharing3, part: Values | None, shape: tuple[int, ...]) -> Steps[Shares]:
-    """From two parts at the evaluators, u_0 + u_1, back to three components; the helper draws both of its own."""
+    """From two parts at the evaluators, u_0 + u_1, back to three components; the helper draws both of its own.
+
+    Overwrites `part`.
+    """
     ring = protocol.ring
+    out = protocol.fresh(math.prod(shape))
     if protocol.place == HELPER:
         yield Round("reshare")
-        return stack(protocol.pad(SECOND, "reshare-b", shape), protocol.pad(FIRST, "reshare-a", shape))
+        protocol.fill_pad(SECOND, "reshare-b", out[0])
+        protocol.fill_pad(FIRST, "reshare-a", out[1])
+        return torch.as_tensor(out).reshape(2, *shape)
     assert part is not None
-    outer = protocol.pad(HELPER, "reshare-a" if protocol.place == FIRST else "reshare-b", shape)
-    sent = ring.wrap(part - outer)
-    arrived: Arrived = yield Round(
-        "reshare", {protocol.peer: [ring.to_wire(sent)]}, {protocol.peer: [(shape, ring.wire_dtype)]}
-    )
-    return protocol.held(outer, ring.wrap(sent + ring.from_wire(arrived[protocol.peer][0])))
+    flat = part.reshape(-1)
+    outer, middle = out if protocol.place == FIRST else out[::-1]
+    protocol.fill_pad(HELPER, "reshare-a" if protocol.place == FIRST else "reshare-b", outer)
+    flat -= outer
+    sent = ring.wrap(flat)
+    word = (sent.shape, ring.wire_dtype)
+    arrived: Arrived = yield Round("reshare", {protocol.peer: [ring.to_wire(sent)]}, {protocol.peer: [word]})
+    np.add(sent, ring.from_wire(arrived[protocol.peer][0]), out=middle)
+    protocol.settle(middle)
+    return torch.as_tensor(out).reshape(2, *shape)
 
 
 def _deal(protocol: Sharing3, values: Values, purpose: str) -> Steps[None]:
