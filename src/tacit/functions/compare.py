@@ -7,11 +7,13 @@ encoding guarantees for inputs and the fixed-point ranges for everything else.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import torch
 
-from tacit.protocols import Protocol, Shares
+from tacit.protocols import Choice, Protocol, Shares
+from tacit.protocols.rounds import Steps
 from tacit.ring.kernels import mul
 
 
@@ -20,17 +22,44 @@ def is_negative(protocol: Protocol, x: Shares, width: int | None = None) -> Shar
 
     `width`: the caller's word that x fits in so many bits; without it, right for every ring element.
     """
-    return protocol.from_bits(protocol.is_negative(x, width), tuple(x.shape[1:]))
+
+    def steps(p: Protocol, x: Shares) -> Steps[Shares]:
+        bit = yield from p.steps("is_negative", x, width)
+        words: Shares = yield from p.steps("from_bits", bit, tuple(x.shape[1:]))
+        return words
+
+    return cast(Shares, protocol.elementwise(steps, x))
 
 
-def positive_part(protocol: Protocol, x: Shares, width: int | None = None) -> tuple[Shares, Shares]:
-    """(1 where x > 0 else 0, x where x > 0 else 0). 8 + 3 rounds in replicated3, 3 + 1 in masked."""
-    return protocol.selected(protocol.is_negative(-x, width), x)
+def positive_part(protocol: Protocol, x: Shares, width: int | None = None) -> tuple[Choice, Shares]:
+    """The choice [x > 0], and x where x > 0, else 0. 8 + 3 rounds in replicated3, 3 + 1 in masked."""
+
+    def steps(p: Protocol, x: Shares) -> Steps[tuple[Choice, Shares]]:
+        choice = Choice.of((yield from p.steps("is_negative", -x, width)))
+        return choice, (yield from p.steps("choose", choice, x))
+
+    choice, kept = protocol.elementwise(steps, x)
+    return choice, kept
+
+
+def negative(protocol: Protocol, x: Shares, width: int | None = None) -> Choice:
+    """The choice [x < 0]. 8 rounds in replicated3, 3 in masked."""
+
+    def steps(p: Protocol, x: Shares) -> Steps[Choice]:
+        return Choice.of((yield from p.steps("is_negative", x, width)))
+
+    return cast(Choice, protocol.elementwise(steps, x))
 
 
 def is_zero(protocol: Protocol, x: Shares) -> Shares:
     """1 where x = 0 modulo 2^k, else 0; right for every ring element. 7 + 2 rounds in replicated3, 3 + 1 in masked."""
-    return protocol.from_bits(protocol.is_zero(x), tuple(x.shape[1:]))
+
+    def steps(p: Protocol, x: Shares) -> Steps[Shares]:
+        bit = yield from p.steps("is_zero", x)
+        words: Shares = yield from p.steps("from_bits", bit, tuple(x.shape[1:]))
+        return words
+
+    return cast(Shares, protocol.elementwise(steps, x))
 
 
 def inverted(protocol: Protocol, bits: Shares) -> Shares:

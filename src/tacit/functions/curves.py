@@ -1,138 +1,259 @@
-"""Smooth curves by segments: which segment a value lies in is decided by one comparison, then one cubic is evaluated.
+"""Smooth curves that are straight at both ends: one lookup of a segment's polynomial, and two bits for the ends.
 
-Domain   every representable x.
-Error    at most 2^-14 absolute at 16 fraction bits, half of it from the cubics and half from rounding; outside the
-         outermost knots the curve is 0, 1 or x to one unit.
-Rounds   for the segments 10 in replicated3 and 4 in masked; 1 for the window; 4 and 2 for square and bracket; 2 to add.
-Not here exponentials, roots, reciprocals: they need normalisation and come with the fast gates.
+Domain   every value that a comparison takes. Outside the window [-R, R) and a segment left of it, a curve is its tail,
+         exactly: 0, 1, -1 or x.
+Error    catalogue.py promises it; up to 17 fraction bits at most 2 units, from rounding more than from the polynomials.
+Rounds   4 in masked: the lookup opens, reshares and truncates while the thresholds are compared; then two selections.
+Not here curves without straight ends: exponential, roots, logarithm.
 
-The tables are integers computed with exact fractions from 40-digit decimals, never with the machine's libm: two sites
-whose tables differed in one unit would silently compute on different functions.
+Thresholds are as coarse as segments and agree with the lookup on the segment, which may be the next one: so the tail on
+the right may begin one segment early, and that on the left one late. R is chosen such that this is no error.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, localcontext
-from fractions import Fraction
-from functools import cache
-from itertools import pairwise
+from decimal import Decimal
+from functools import cache, partial
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from tacit.functions.compare import at_least
-from tacit.protocols import Protocol, Shares
-from tacit.ring.kernels import mul
+from tacit.functions import decimals
+from tacit.functions.segments import ENTRIES, HEADROOM_BITS, pieces
+from tacit.protocols import Bits, Protocol, Shares
+from tacit.protocols.interface import Pieces, Threshold
+from tacit.protocols.rounds import Steps
 
-DEGREE = 3
-#: Fraction bits of the coefficients: 11^3 * 2^-28 is below half a unit at 16 fraction bits.
-COEFFICIENT_BITS = 27
-#: Nodes of Chebyshev interpolation of degree 3 on [-1, 1]: cos(pi/8) and cos(3 pi/8), to 20 digits.
-_NODES = tuple(Fraction(node) for node in (
-    "-0.92387953251128675613", "-0.38268343236508977173", "0.38268343236508977173", "0.92387953251128675613"))
+HALF = ENTRIES // 2
 
 
 @dataclass(frozen=True)
 class Curve:
-    """A function, the positive knots between its segments in eighths, and the right tail constant + slope * x.
-
-    The left tail is 0. The window is symmetric around 0.
-    """
+    """A function with a window [-2^radius_bits, 2^radius_bits), the constant left of it, and what is right of it."""
 
     name: str
     value: Callable[[Decimal], Decimal]
-    eighths: tuple[int, ...]
-    right_constant: int
-    right_slope: int
-
-    @property
-    def knots(self) -> list[Fraction]:
-        """All knots from left to right; the curve is symmetric enough to share them."""
-        positive = [Fraction(eighth, 8) for eighth in self.eighths]
-        return [-knot for knot in reversed(positive)] + positive[1:]
+    radius_bits: int
+    left: int = 0
+    right: int | None = 1  # None: x itself
 
 
-def _sigmoid(x: Decimal) -> Decimal:
-    return 1 / (1 + (-x).exp())
+@dataclass(frozen=True)
+class Grid:
+    """How many terms a table has, and how many bits of the remainder each of them sees."""
+
+    frac_bits: int  # the most that this grid is good for
+    bounded: tuple[int, ...]  # curves between constants
+    straight: tuple[int, ...]  # curves that end in x: they need radius_bits more room, which their high terms give up
 
 
-def _softplus(x: Decimal) -> Decimal:
-    return (1 + x.exp()).ln()
+_ALL = 64
+#: A coefficient's fraction bits are those of the result and guard less the bits that its term sees. Up to 16 the whole
+#: remainder leaves enough of them. Beyond, high terms see less, but equally much: one more width is two words more.
+GRIDS = (
+    Grid(12, (_ALL, _ALL), (_ALL, _ALL)),
+    Grid(16, (_ALL, _ALL, _ALL), (_ALL, _ALL, _ALL)),
+    Grid(20, (_ALL, _ALL, 14), (_ALL, _ALL, 13)),
+    Grid(24, (_ALL, 17, 12, 8), (_ALL, 17, 12, 8)),
+)
 
-
-SIGMOID = Curve("sigmoid", _sigmoid, (0, 7, 14, 26, 38, 55, 88), right_constant=1, right_slope=0)
-SOFTPLUS = Curve("softplus", _softplus, (0, 7, 17, 26, 37, 53, 84, 92), right_constant=0, right_slope=1)
+SIGMOID = Curve("sigmoid", decimals.sigmoid, 4)
+TANH = Curve("tanh", decimals.tanh, 3, left=-1)
+ERF = Curve("erf", decimals.erf, 2, left=-1)
+GELU = {
+    "none": Curve("gelu", decimals.gelu, 3, right=None),
+    "tanh": Curve("gelu_tanh", decimals.gelu_tanh, 3, right=None),
+}
+GELU_SLOPE = {
+    "none": Curve("gelu_slope", decimals.gelu_slope, 3),
+    "tanh": Curve("gelu_slope_tanh", decimals.gelu_tanh_slope, 3),
+}
+SILU = Curve("silu", decimals.silu, 4, right=None)
+SILU_SLOPE = Curve("silu_slope", decimals.silu_slope, 4)
+SOFTPLUS = Curve("softplus", decimals.softplus, 4, right=None)
 
 
 def sigmoid(protocol: Protocol, x: Shares, frac_bits: int) -> Shares:
-    """1 / (1 + exp(-x)). Source: cubic interpolation at Chebyshev nodes on each segment."""
-    return evaluate(protocol, SIGMOID, x, frac_bits)
+    """1 / (1 + exp(-x)), never below 0 or above 1."""
+    return _one(protocol, SIGMOID, x, frac_bits)
+
+
+def sigmoid_steps(protocol: Protocol, x: Shares, frac_bits: int) -> Steps[Shares]:
+    """The same as steps."""
+    return _one_steps(protocol, SIGMOID, x, frac_bits)
+
+
+def tanh(protocol: Protocol, x: Shares, frac_bits: int) -> Shares:
+    """(1 - exp(-2x)) / (1 + exp(-2x)), never below -1 or above 1."""
+    return _one(protocol, TANH, x, frac_bits)
+
+
+def tanh_steps(protocol: Protocol, x: Shares, frac_bits: int) -> Steps[Shares]:
+    """The same as steps."""
+    return _one_steps(protocol, TANH, x, frac_bits)
+
+
+def erf(protocol: Protocol, x: Shares, frac_bits: int) -> Shares:
+    """The error function, never below -1 or above 1."""
+    return _one(protocol, ERF, x, frac_bits)
+
+
+def erf_steps(protocol: Protocol, x: Shares, frac_bits: int) -> Steps[Shares]:
+    """The same as steps."""
+    return _one_steps(protocol, ERF, x, frac_bits)
+
+
+def gelu(protocol: Protocol, x: Shares, frac_bits: int, approximate: str = "none") -> Shares:
+    """x (1 + erf(x / sqrt 2)) / 2, or torch's form by tanh."""
+    return _one(protocol, GELU[approximate], x, frac_bits)
+
+
+def gelu_steps(protocol: Protocol, x: Shares, frac_bits: int, approximate: str = "none") -> Steps[Shares]:
+    """The same as steps."""
+    return _one_steps(protocol, GELU[approximate], x, frac_bits)
+
+
+def gelu_slope(protocol: Protocol, x: Shares, frac_bits: int, approximate: str = "none") -> Shares:
+    """The derivative of `gelu`."""
+    return _one(protocol, GELU_SLOPE[approximate], x, frac_bits)
+
+
+def gelu_slope_steps(protocol: Protocol, x: Shares, frac_bits: int, approximate: str = "none") -> Steps[Shares]:
+    """The same as steps."""
+    return _one_steps(protocol, GELU_SLOPE[approximate], x, frac_bits)
+
+
+def gelu_and_slope(protocol: Protocol, x: Shares, frac_bits: int, approximate: str = "none") -> list[Shares]:
+    """[gelu, gelu_slope] from one comparison and one secret index."""
+    return evaluate(protocol, (GELU[approximate], GELU_SLOPE[approximate]), x, frac_bits)
+
+
+def silu(protocol: Protocol, x: Shares, frac_bits: int) -> Shares:
+    """x sigmoid(x)."""
+    return _one(protocol, SILU, x, frac_bits)
+
+
+def silu_steps(protocol: Protocol, x: Shares, frac_bits: int) -> Steps[Shares]:
+    """The same as steps."""
+    return _one_steps(protocol, SILU, x, frac_bits)
+
+
+def silu_slope(protocol: Protocol, x: Shares, frac_bits: int) -> Shares:
+    """The derivative of `silu`."""
+    return _one(protocol, SILU_SLOPE, x, frac_bits)
+
+
+def silu_slope_steps(protocol: Protocol, x: Shares, frac_bits: int) -> Steps[Shares]:
+    """The same as steps."""
+    return _one_steps(protocol, SILU_SLOPE, x, frac_bits)
+
+
+def silu_and_slope(protocol: Protocol, x: Shares, frac_bits: int) -> list[Shares]:
+    """[silu, silu_slope] from one comparison and one secret index."""
+    return evaluate(protocol, (SILU, SILU_SLOPE), x, frac_bits)
 
 
 def softplus(protocol: Protocol, x: Shares, frac_bits: int) -> Shares:
-    """log(1 + exp(x)), the loss of a logit."""
-    return evaluate(protocol, SOFTPLUS, x, frac_bits)
+    """log(1 + exp(x)), never below 0. Its derivative is `sigmoid`."""
+    return _one(protocol, SOFTPLUS, x, frac_bits)
 
 
-def evaluate(protocol: Protocol, curve: Curve, x: Shares, frac_bits: int) -> Shares:
-    """The curve at x, both with `frac_bits` fraction bits."""
-    thresholds, base, steps = table(curve, frac_bits)
-    width = protocol.comparison_bits(frac_bits)
-    bits = at_least(protocol, x, thresholds, width)  # [components, segments, *shape], non-increasing along the segments
-    # Powers are taken of x inside the window and of 0 outside, so that no square of a far value leaves the ring; the
-    # straight tail on the right is x itself, exactly. Both cost one product together, and none of them a truncation.
-    ends = torch.stack([bits[:, 0] - bits[:, -1], curve.right_slope * bits[:, -1]], dim=1)
-    inside, tail = protocol.product(mul, ends, x.unsqueeze(1).expand_as(ends)).unbind(1)
-    # A coefficient is the leftmost one plus the change at every knot already passed: linear in the bits, so local.
-    change = torch.tensordot(torch.as_tensor(steps), bits, dims=([1], [1])).movedim(0, 1)
-    coefficients = protocol.add_public(change, base.reshape(DEGREE + 1, *(1,) * (x.dim() - 1)))
-    # c0 + c1 x + (c2 + c3 x) x^2: square and bracket need nothing of each other, so they share their rounds.
-    square, linear = protocol.together([
-        ("product_truncated", mul, inside, inside, frac_bits),
-        ("product_truncated", mul, coefficients[:, 3], inside, frac_bits),
-    ])
-    one = protocol.public(np.full(tuple(x.shape[1:]), 1 << frac_bits, dtype=np.int64))
-    factors = torch.stack([coefficients[:, 0], coefficients[:, 1], coefficients[:, 2] + linear], dim=1)
-    powers = torch.stack([one, inside, square], dim=1)
-    return tail + protocol.product_truncated(_dot, factors, powers, COEFFICIENT_BITS)
+def softplus_steps(protocol: Protocol, x: Shares, frac_bits: int) -> Steps[Shares]:
+    """The same as steps."""
+    return _one_steps(protocol, SOFTPLUS, x, frac_bits)
 
 
-def _dot(x: Tensor, y: Tensor) -> Tensor:
-    """Sum over the first axis of the elementwise product; bilinear, like every kernel."""
-    return mul(x, y).sum(0)
+def evaluate(protocol: Protocol, curves: Sequence[Curve], x: Shares, frac_bits: int) -> list[Shares]:
+    """Curves of one window at x: all share one comparison and one secret index."""
+    found: list[Shares] = protocol.elementwise(partial(evaluate_steps, curves=tuple(curves), frac_bits=frac_bits), x)
+    return found
+
+
+def evaluate_steps(protocol: Protocol, x: Shares, curves: Sequence[Curve], frac_bits: int) -> Steps[list[Shares]]:
+    """The same as steps."""
+    (radius_bits,) = {curve.radius_bits for curve in curves}
+    shift = segment_bits(radius_bits, frac_bits)
+    # Rows of the table are the segments -HALF .. HALF - 1; floor((x + u) / 2^shift) is compared and looked up alike.
+    ends = [Threshold(shift, -HALF), Threshold(shift, HALF)]
+    bits, inner = yield from protocol.abreast(
+        protocol.steps("at_least", x, ends, protocol.comparison_bits(frac_bits)),
+        _inner(protocol, x, curves, frac_bits),
+    )
+    inside, beyond = protocol.xor(bits.plane(0), bits.plane(1)), bits.plane(1)
+    # Shifted by the left tail, a curve is 0 on the left: then one selection serves both ends of the window.
+    raised = [
+        protocol.add_public(cut, np.asarray(-curve.left << frac_bits)) if curve.left else cut
+        for cut, curve in zip(inner, curves, strict=True)
+    ]
+    tails = sorted({curve.right is None for curve in curves})
+    chosen = yield from protocol.abreast(
+        *(_tail(protocol, beyond, x, straight=straight) for straight in tails),
+        *(protocol.steps("select", inside, cut) for cut in raised),
+    )
+    tail = dict(zip(tails, chosen, strict=False))
+    return [
+        _joined(protocol, curve, middle, tail[curve.right is None], frac_bits)
+        for curve, middle in zip(curves, chosen[len(tails) :], strict=True)
+    ]
+
+
+def _inner(protocol: Protocol, x: Shares, curves: Sequence[Curve], frac_bits: int) -> Steps[list[Shares]]:
+    """The curves inside the window. Of a value outside, something within the domain of the truncation."""
+    tables = [table(curve, frac_bits) for curve in curves]
+    found = yield from protocol.steps("lookup", x, segment_bits(curves[0].radius_bits, frac_bits), tables)
+    cut: list[Shares] = yield from protocol.abreast(*(
+        protocol.steps("truncate", words, guard_bits(curve, frac_bits))
+        for words, curve in zip(found, curves, strict=True)
+    ))
+    return cut
+
+
+def _tail(protocol: Protocol, beyond: Bits, x: Shares, *, straight: bool) -> Steps[Shares]:
+    """Right of the window x or 1, elsewhere 0."""
+    if straight:
+        return protocol.steps("select", beyond, x)
+    return protocol.steps("from_bits", beyond, tuple(x.shape[1:]))
+
+
+def _joined(protocol: Protocol, curve: Curve, middle: Shares, tail: Shares, frac_bits: int) -> Shares:
+    if curve.right is not None:
+        tail = protocol.scale(tail, (curve.right - curve.left) << frac_bits)
+    whole = middle + tail
+    return protocol.add_public(whole, np.asarray(curve.left << frac_bits)) if curve.left else whole
+
+
+def segment_bits(radius_bits: int, frac_bits: int) -> int:
+    """Low bits of x within a segment: 128 segments make the window."""
+    return frac_bits + radius_bits - (ENTRIES.bit_length() - 2)
+
+
+def guard_bits(curve: Curve, frac_bits: int) -> int:
+    """Fraction bits of a table beyond those of the result: as many as the domain of a truncation has room for."""
+    return HEADROOM_BITS - 1 - frac_bits - (curve.radius_bits if curve.right is None else 0)
 
 
 @cache
-def table(curve: Curve, frac_bits: int) -> tuple[list[int], np.ndarray, np.ndarray]:
-    """Thresholds in units, the leftmost coefficients [degree + 1], and the changes at each knot [degree + 1, knots]."""
-    knots = curve.knots
-    cubics = [_scaled(_cubic(curve.value, a, b)) for a, b in pairwise(knots)]
-    rows = np.array([_scaled([Fraction(0)]), *cubics, _scaled([Fraction(curve.right_constant)])], dtype=np.int64)
-    return [int(knot * 2**frac_bits) for knot in knots], rows[0], np.ascontiguousarray(np.diff(rows, axis=0).T)
+def table(curve: Curve, frac_bits: int) -> Pieces:
+    """The polynomials of a curve's window, with `guard_bits` to drop."""
+    shift = segment_bits(curve.radius_bits, frac_bits)
+    guard = guard_bits(curve, frac_bits)
+    grid = next(grid for grid in GRIDS if frac_bits <= grid.frac_bits)
+    return pieces(
+        curve.value,
+        range(-HALF, HALF),
+        shift=shift,
+        input_bits=frac_bits,
+        scale_bits=frac_bits + guard,
+        kept=grid.straight if curve.right is None else grid.bounded,
+        truncation=guard,
+    )
 
 
-def _scaled(coefficients: Sequence[Fraction]) -> list[int]:
-    padded = [*coefficients, *[Fraction(0)] * (DEGREE + 1 - len(coefficients))]
-    return [round(value * 2**COEFFICIENT_BITS) for value in padded]
+def _one(protocol: Protocol, curve: Curve, x: Shares, frac_bits: int) -> Shares:
+    return evaluate(protocol, (curve,), x, frac_bits)[0]
 
 
-def _cubic(value: Callable[[Decimal], Decimal], a: Fraction, b: Fraction) -> list[Fraction]:
-    """Monomial coefficients of the cubic through the curve at the Chebyshev nodes of [a, b]."""
-    nodes = [(a + b) / 2 + (b - a) / 2 * node for node in _NODES]
-    with localcontext() as context:
-        context.prec = 40
-        heights = [Fraction(value(Decimal(x.numerator) / Decimal(x.denominator))) for x in nodes]
-    # Newton's divided differences, then expansion from the innermost bracket outwards.
-    newton = list(heights)
-    for order in range(1, len(nodes)):
-        for i in range(len(nodes) - 1, order - 1, -1):
-            newton[i] = (newton[i] - newton[i - 1]) / (nodes[i] - nodes[i - order])
-    coefficients = [Fraction(0)]
-    for node, height in zip(reversed(nodes), reversed(newton), strict=True):
-        shifted = [Fraction(0), *coefficients]
-        coefficients = [high - node * low for high, low in zip(shifted, [*coefficients, Fraction(0)], strict=True)]
-        coefficients[0] += height
-    return coefficients[: DEGREE + 1]
+def _one_steps(protocol: Protocol, curve: Curve, x: Shares, frac_bits: int) -> Steps[Shares]:
+    (found,) = yield from evaluate_steps(protocol, x, (curve,), frac_bits)
+    return found
