@@ -3,7 +3,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo test check soak bench docs clean
+.PHONY: demo test check soak bench bench-rivals bench-wan bench-page docs clean
 
 demo: $(READY)   # make the data, run the fraud job among three processes, compare with plain PyTorch
 	$(BIN)/python examples/fraud/demo.py
@@ -17,11 +17,20 @@ check: $(READY)  # style, types, floors, forbidden calls, generated pages
 soak: $(READY)   # the long versions of the tests: 10^5 runs, kill loops, fuzzing
 	$(BIN)/python -m pytest tests/soak -s
 
-bench: $(READY)  # what the main job costs, beside plain PyTorch and the limits of this machine
-	$(BIN)/python bench/run.py $(ROWS)
+bench: $(READY)  # what each operation costs, beside plain PyTorch and the limits of this machine; ROWS="relu mul" selects
+	$(BIN)/python -m bench.run $(ROWS)
+
+bench-rivals: $(READY)  # the same, with CrypTen and SPU in turn; their environments go to TACIT_RIVALS
+	$(BIN)/python -m bench.run --rivals $(ROWS)
+
+bench-wan: $(READY)  # training steps on a shaped channel: 352 Mbit/s, 20 ms one way
+	$(BIN)/python -m bench.run --only-wan $(ROWS)
+
+bench-page: $(READY)  # all of it, written to docs/generated/benchmarks.md
+	$(BIN)/python -m bench.run --rivals --wan --write
 
 docs: $(READY)   # write the generated pages anew
-	$(BIN)/python tools/ops_page.py --write
+	$(BIN)/python tools/ops_page.py --write && $(BIN)/python tools/functions_page.py --write
 
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || python3 -m venv $(VENV)

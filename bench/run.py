@@ -1,197 +1,175 @@
-"""What the main job's steps cost, beside plain PyTorch and the floors of this machine, all measured in one run.
+"""What tacit's operations cost, beside the floors of this machine, plain PyTorch and, if asked, other systems.
 
-    make bench                  every row
-    make bench ROWS="lr mul"    rows whose name contains one of these words
+    make bench                    every row, over every transport
+    make bench ROWS="relu mul"    rows whose name contains one of these words
+    make bench-rivals             the same, and CrypTen and SPU in turn with ours
+    make bench-wan                training steps on a shaped channel: 352 Mbit/s, 20 ms one way
+    make bench-page               all of it, written to docs/generated/benchmarks.md
 
-Three processes on local sockets, as tacit.simulate runs them (TLS adds about 1.4 ms a MB). A row prints the fastest of
-several runs, CPU time of all parties together, rounds, bytes that each party sent per element, and the ratio to the
-floor: the time that its rounds and bytes take on this machine's loopback alone. One JSON line follows each row.
+Three processes on loopback. A row's time is that of the quickest run, from the moment all parties have met to the
+moment the last has its result; before it comes one run that does not count, and every run gets new tensors. One torch
+thread for each process, not pinned. Rounds and bytes are those of the protocol: message contents, without frame headers
+and TLS. JSON lines of the run go to a file beside it: see bench/report.py.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import resource
-import socket
-import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Iterator, Sequence
+from itertools import product
+from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
+from bench import floors, gates, machine, page, parties, report, work
+from bench.bars import TRANSPORTS, WAN_BARS, Wan
+from bench.links import WAYS
+from bench.parties import Figures, Missing, Setting
+from bench.report import Line
+from bench.rivals.visit import ENTRANTS, Rival
+from bench.work import Row
 
-import tacit
-
-ELEMENTS = 1 << 20
-
-
-def step_of(model: nn.Module, loss: nn.Module, x: Any, y: Any) -> Callable[[], None]:
-    """One optimiser step, in plain torch or on secrets: the same lines."""
-    optimizer = torch.optim.SGD(model.parameters(), lr=1 / 32, momentum=0.9)
-
-    def step() -> None:
-        optimizer.zero_grad()
-        loss(model(x), y).backward()
-        optimizer.step()
-
-    return step
+LINES = Path(__file__).resolve().parent.parent / "build" / "bench.jsonl"
+QUICK_RUNS = 2
+PASSES = 2  # with rivals, all take turns so often: a slow minute then hits everybody
+RIVAL_SECONDS = 4.0
+WAN_RUNS = 5
 
 
-def training(layers: Callable[[], nn.Module], secret: bool) -> tuple[Callable[[], None], int]:
-    """A batch of 128 x 32 and a model."""
-    x, y = torch.randn(128, 32), (torch.rand(128, 1) > 0.5).float()
-    model = layers()
-    if secret:
-        model = tacit.secret(model)
-        x, y = tacit.secret(x, owner=0), tacit.secret(y, owner=1)
-    return step_of(model, nn.BCEWithLogitsLoss(), x, y), 128
+class Bench:
+    """One run of the command."""
 
+    def __init__(self, asked: argparse.Namespace) -> None:
+        self._asked = asked
+        self._lines: list[Line] = []
+        self._transports = tuple(asked.transport or TRANSPORTS)
+        self._machine = floors.measure(self._transports)
+        self._note(machine.described(self._machine))
+        self._lines[0]["quick"] = asked.quick
+        if not asked.quick:
+            self._lines[0]["starts"] = machine.starts()
 
-def elementwise(work: Callable[[Any, Any], Any], secret: bool) -> tuple[Callable[[], None], int]:
-    """An operation on 2^20 elements."""
-    x, y = torch.randn(ELEMENTS), torch.randn(ELEMENTS)
-    if secret:
-        x, y = tacit.secret(x, owner=0), tacit.secret(y, owner=1)
-    return partial(_discard, work, x, y), ELEMENTS
+    def run(self) -> list[Line]:
+        """Everything asked for, in order; the lines."""
+        for words in machine.words(self._lines[0]):
+            print(words)
+        rivals = self._rivals() if self._asked.rivals else []
+        try:
+            if not self._asked.only_wan:
+                self._all_rows(rivals)
+        finally:
+            for rival in rivals:
+                rival.stop()
+        if self._asked.wan or self._asked.only_wan:
+            self._shaped(Wan())
+        self._gauge()
+        return self._lines
 
+    def _all_rows(self, rivals: Sequence[Rival]) -> None:
+        print(f"\n{report.HEAD}")
+        for name, row in self._chosen(gates.ROWS if self._asked.gates else work.ROWS):
+            self._row(name, row, rivals)
 
-def _discard(work: Callable[[Any, Any], Any], x: Any, y: Any) -> None:
-    work(x, y)
-
-
-def mlp() -> nn.Module:
-    """The network of the fraud job."""
-    return nn.Sequential(nn.Linear(32, 16), nn.ReLU(), nn.Linear(16, 1))
-
-
-#: name -> (maker of the work, runs)
-ROWS: dict[str, tuple[Callable[[bool], tuple[Callable[[], None], int]], int]] = {
-    "lr step 128x32": (partial(training, partial(nn.Linear, 32, 1)), 60),
-    "mlp step 128x32": (partial(training, mlp), 40),
-    "mul 2^20": (partial(elementwise, torch.mul), 5),
-    "compare 2^20": (partial(elementwise, torch.lt), 3),
-    # A tensor remembers its sign, so each run takes the ReLU of a new one.
-    "relu 2^20": (partial(elementwise, lambda x, y: torch.relu(-x)), 3),
-    "matmul 512": (partial(elementwise, lambda x, y: x[: 1 << 18].view(512, 512) @ y[: 1 << 18].view(512, 512)), 5),
-}
-
-
-def measure(names: list[str]) -> list[dict[str, Any]]:
-    """Runs inside every party."""
-    from tacit.session.current import current
-
-    tacit.secret(torch.zeros(1), owner=0)
-    session = current().session
-    figures = []
-    for name in names:
-        make, runs = ROWS[name]
-        work, elements = make(True)
-        work()
-        before, used = session.meter.total.rounds, session.meter.total.bytes_sent
-        cpu, best = _cpu_s(), float("inf")
-        for _ in range(runs):
-            begun = time.perf_counter()
-            work()
-            best = min(best, time.perf_counter() - begun)
-        figures.append({
-            "row": name, "ours_ms": best * 1e3, "cpu_ms": (_cpu_s() - cpu) / runs * 1e3,
-            "rounds": (session.meter.total.rounds - before) / runs,
-            "bytes": (session.meter.total.bytes_sent - used) / runs, "elements": elements,
-        })
-    return figures
-
-
-def _cpu_s() -> float:
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
-def plain_ms(name: str) -> float:
-    """The same work in plain torch, one thread."""
-    torch.set_num_threads(1)
-    make, runs = ROWS[name]
-    work, _ = make(False)
-    work()
-    best = float("inf")
-    for _ in range(runs):
-        begun = time.perf_counter()
-        work()
-        best = min(best, time.perf_counter() - begun)
-    return best * 1e3
-
-
-def loopback() -> tuple[float, float]:
-    """(milliseconds for one message there, milliseconds per megabyte) over a plain local socket: the floor."""
-    ours, theirs = socket.socketpair()
-
-    def echo() -> None:
-        for _ in range(2000):
-            theirs.sendall(theirs.recv(64))
-        left = 64 << 20
-        while left:
-            left -= len(theirs.recv(1 << 20))
-        theirs.sendall(b"!")
-
-    threading.Thread(target=echo).start()
-    begun = time.perf_counter()
-    for _ in range(2000):
-        ours.sendall(b"x" * 64)
-        ours.recv(64)
-    one_way = (time.perf_counter() - begun) / 4000 * 1e3
-    block = bytes(1 << 20)
-    begun = time.perf_counter()
-    for _ in range(64):
-        ours.sendall(block)
-    ours.recv(1)
-    per_megabyte = (time.perf_counter() - begun) / 67.1 * 1e3
-    return one_way, per_megabyte
-
-
-def starts() -> dict[str, float]:
-    """Seconds that people wait for: what importing tacit adds to torch, and a warm simulate."""
-    code = "import time,torch; t=time.perf_counter(); import tacit; tacit.secret; print(time.perf_counter()-t)"
-    added = min(float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout)
-                for _ in range(3))
-    tacit.simulate(_nothing)
-    begun = time.perf_counter()
-    tacit.simulate(_nothing)
-    return {"import_adds_s": round(added, 3), "warm_simulate_s": round(time.perf_counter() - begun, 3)}
-
-
-def _nothing() -> None:
-    tacit.secret(torch.zeros(1), owner=0)
-
-
-def main() -> None:
-    """Measure the chosen rows and print them."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("words", nargs="*", help="rows whose name contains one of these words")
-    parser.add_argument("--protocol", default="replicated3", help="replicated3 or masked")
-    asked = parser.parse_args()
-    words = asked.words
-    names = [name for name in ROWS if not words or any(word in name for word in words)]
-    one_way, per_megabyte = loopback()
-    print(f"loopback: {one_way:.3f} ms a message, {per_megabyte:.2f} ms a MB; {json.dumps(starts())}")
-    parties = tacit.simulate(partial(measure, names), protocol=asked.protocol)
-    print(f"{'row':18}{'ms':>9}{'cpu ms':>9}{'rounds':>8}{'B/elem':>9}{'floor ms':>10}{'x floor':>9}{'plain ms':>10}")
-    for at, name in enumerate(names):
-        rows = [figures[at] for figures in parties]
-        ours, sent = max(row["ours_ms"] for row in rows), max(row["bytes"] for row in rows)
-        floor = rows[0]["rounds"] * one_way + sent / 1e6 * per_megabyte
-        line = {
-            "row": name, "ours_ms": round(ours, 3), "cpu_ms": round(sum(row["cpu_ms"] for row in rows), 3),
-            "rounds": rows[0]["rounds"], "bytes_per_element": round(sent / rows[0]["elements"], 1),
-            "floor_ms": round(floor, 3), "plain_ms": round(plain_ms(name), 3),
+    def _rivals(self) -> list[Rival]:
+        rivals = [Rival(entrant) for entrant in ENTRANTS]
+        for rival in rivals:
+            rival.start(print)
+            print(f"{rival.entrant.name}: {rival.why or ', '.join(f'{k} {v}' for k, v in rival.versions.items())}")
+        self._lines[0]["rivals"] = {
+            rival.entrant.name: {"versions": rival.versions, "about": rival.entrant.about, "why": rival.why}
+            for rival in rivals
         }
-        print(f"{name:18}{ours:9.2f}{line['cpu_ms']:9.2f}{line['rounds']:8.0f}{line['bytes_per_element']:9.1f}"
-              f"{floor:10.2f}{ours / floor:9.1f}{line['plain_ms']:10.3f}")
-        print(json.dumps(line))
+        return rivals
+
+    def _row(self, name: str, row: Row, rivals: Sequence[Rival]) -> None:
+        kind = "gate" if self._asked.gates else "row"
+        settings = [Setting(self._asked.protocol, transport) for transport in self._transports]
+        ours: dict[Setting, list[Figures | Missing]] = {setting: [] for setting in settings}
+        theirs: dict[str, list[dict[str, Any]]] = {rival.entrant.name: [] for rival in rivals}
+        for _ in range(PASSES if rivals and not self._asked.quick else 1):
+            for setting in settings:
+                ours[setting].append(parties.measure(row, setting, self._runs()))
+            for rival in rivals:
+                theirs[rival.entrant.name].append(rival.ask(name, self._runs() or row.runs, RIVAL_SECONDS))
+        plain = None if self._asked.gates else parties.plain_ms(row, self._runs())
+        for setting, found in ours.items():
+            got = parties.merged(found)
+            own = report.own_line(kind, name, setting, got, row.elements, self._floor(row, setting, got), plain)
+            self._note(own, shown=True)
+            for rival_name, answers in theirs.items():
+                self._note(report.rival_line(own, rival_name, _merged(answers)), shown=True)
+
+    def _shaped(self, wan: Wan) -> None:
+        print(f"\nshaped channel: {wan.bits_s / 1e6:.0f} Mbit/s, {wan.one_way_s * 1e3:.0f} ms one way\n{report.HEAD}")
+        rows = {name: work.ROWS[name] for name in WAN_BARS}
+        settings = [Setting(self._asked.protocol, transport, wan) for transport in self._transports]
+        for (name, row), setting in product(self._chosen(rows), settings):
+            got = parties.measure(row, setting, QUICK_RUNS if self._asked.quick else WAN_RUNS)
+            floor_ms = floors.wan_floor_ms(wan, _needs(row, got)) if isinstance(got, Figures) else 0.0
+            own = report.own_line("wan", name, setting, got, row.elements, floor_ms, None)
+            self._note(report.with_bar(own), shown=True)
+
+    def _gauge(self) -> None:
+        """How fast the machine was at the end, by its quickest product: others may have come meanwhile."""
+        self._lines[0]["slower_at_end"] = round(self._machine.products_g_s / floors.products_g_s(), 2)
+        print(f"\nthe machine's own product took {self._lines[0]['slower_at_end']} times as long as at the start")
+
+    def _chosen(self, rows: dict[str, Row]) -> Iterator[tuple[str, Row]]:
+        words = self._asked.words
+        return ((name, row) for name, row in rows.items() if not words or any(word in name for word in words))
+
+    def _runs(self) -> int | None:
+        return QUICK_RUNS if self._asked.quick else None
+
+    def _floor(self, row: Row, setting: Setting, got: Figures | Missing) -> float:
+        if isinstance(got, Missing):
+            return 0.0
+        return floors.floor_ms(self._machine, _needs(row, got), setting.transport, setting.protocol)
+
+    def _note(self, line: Line, *, shown: bool = False) -> None:
+        self._lines.append(line)
+        if shown:
+            print(report.text(line), flush=True)
+
+
+def _needs(row: Row, got: Figures) -> floors.Needs:
+    return floors.Needs(row.macs, row.words, got.rounds, got.bytes_sent)
+
+
+def _merged(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """All times of a rival's turns; a turn without figures speaks for all."""
+    without = [answer for answer in answers if "why" in answer]
+    if without:
+        return without[0]
+    return {**answers[0], "times_ms": [time_ms for answer in answers for time_ms in answer["times_ms"]]}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """0, or 1 if a row failed for another reason than an operator that is not there."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("words", nargs="*", help="rows whose name contains one of these words")
+    parser.add_argument("--protocol", default="masked", choices=sorted(floors.KERNELS))
+    parser.add_argument("--transport", action="append", choices=sorted(WAYS), help="only this one; may be repeated")
+    parser.add_argument("--gates", action="store_true", help="the protocol's gates without PyTorch's dispatch")
+    parser.add_argument("--rivals", action="store_true", help="other systems in turn with ours")
+    parser.add_argument("--wan", action="store_true", help="training steps on a shaped channel as well")
+    parser.add_argument("--only-wan", action="store_true", help="and nothing else")
+    parser.add_argument("--quick", action="store_true", help="two runs of each: to try the harness, not to measure")
+    parser.add_argument("--lines", type=Path, default=LINES, help="file for the JSON lines")
+    parser.add_argument("--write", action="store_true", help="write docs/generated/benchmarks.md from this run")
+    asked = parser.parse_args(arguments)
+    begun = time.monotonic()
+    lines = Bench(asked).run()
+    asked.lines.parent.mkdir(parents=True, exist_ok=True)
+    asked.lines.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    print(f"{time.monotonic() - begun:.0f} s; bars missed: {report.missed(lines)}; lines in {asked.lines}")
+    if asked.write:
+        page.write(lines)
+        print(f"written: {page.PAGE}")
+    return int(any(line.get("failed") for line in lines))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
