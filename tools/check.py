@@ -18,7 +18,8 @@ STEPS = {
     "types": [BIN / "mypy"],
     "floors": [BIN / "lint-imports", "--no-cache"],
     "forbidden calls": [sys.executable, "tools/forbidden.py"],
-    "generated pages": [sys.executable, "tools/ops_page.py"],
+    "page of operators": [sys.executable, "tools/ops_page.py"],
+    "page of functions": [sys.executable, "tools/functions_page.py"],
 }
 
 
@@ -29,7 +30,7 @@ def main() -> int:
         begun = time.monotonic()
         done = subprocess.run([str(part) for part in command], cwd=ROOT, capture_output=True, text=True)
         verdict = "ok" if done.returncode == 0 else "FAILED"
-        print(f"{name:16} {verdict:7} {time.monotonic() - begun:5.1f} s", flush=True)
+        print(f"{name:18} {verdict:7} {time.monotonic() - begun:5.1f} s", flush=True)
         if done.returncode:
             failed.append(name)
             print(done.stdout + done.stderr)

@@ -31,7 +31,10 @@ KINDS = {
     "sum": ("Sums and scalings", "No messages, except where a factor has a fraction: then one truncation."),
     "product": ("Products", "One exchange for two secrets, and a truncation unless one of them is whole."),
     "comparison": ("Comparisons", "About ten rounds for a comparison of any number of entries; results are exact."),
-    "curve": ("Curves", "One comparison, then a cubic."),
+    "largest": ("The largest", "A tournament: a comparison and a selection for each doubling of the entries; exact."),
+    "curve": ("Curves", "A comparison and a public table of polynomials, read at a secret place."),
+    "classes": ("Classes", "The largest, exponentials, and one reciprocal or logarithm for each row."),
+    "list": ("Lists", "All entries of all tensors in the rounds of one; optimisers of secret parameters use these."),
     "loss": ("Losses", "Computed when somebody reveals the value; no backward pass needs it."),
 }
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from worlds import Operand, Sample, flags, index, real, ties, whole
 
+from tacit.tensor.table import OPS, Row
+
 aten = torch.ops.aten
 
 Call = Callable[..., Any]
@@ -304,6 +306,20 @@ for x in (real(2, 3), whole(2, 3), real(2, 3).laid("turned"), real(3), real()):
     for y in (Operand((3,), "positive", False), Operand((2, 1), "positive", False)):
         add(aten.div.Tensor, x, y)
 written(aten.div_.Tensor, others=((Operand((3,), "positive", False),),))
+for x in (real(2, 3), real(3), real(), real().public, real(2, 3).public, whole(3)):
+    for y in (Operand((3,), "divisor"), Operand((2, 1), "divisor"), Operand((), "divisor")):
+        # Each entry of a quotient is off by its own inverse's error times the numerator: the divisor's slope is 16.
+        add(aten.div.Tensor, x, y, extra_units=16)
+add(aten.div.Tensor, real(2, 3).laid("turned"), Operand((2, 3), "divisor", True, "turned"), extra_units=16)
+written(aten.div_.Tensor, others=((Operand((3,), "divisor"),),), extra_units=16)
+for y, z in ((real(3), Operand((2, 3), "divisor")), (real(3), Operand((3,), "divisor", False)),
+             (real(3).public, Operand((3,), "divisor"))):
+    add(aten.addcdiv.default, real(2, 3), y, z, extra_units=16)
+    add(aten.addcdiv.default, real(2, 3), y, z, call=given(value=-0.25), title="value ", extra_units=16)
+written(aten.addcdiv_.default, others=((real(3), Operand((3,), "divisor")),), extra_units=16)
+for exponent in (-1, -2, -0.5, 0.5, 1.5, 2.5, 0.3, -0.7):
+    # exp(n log x) has the relative error of its exponent; a slope is up to 4^3.
+    unary(aten.pow.Tensor_Scalar, kind="above", call=given(exponent), title=f"{exponent} ", extra_units=64)
 for exponent in (0, 1, 2, 3, 4):
     unary(aten.pow.Tensor_Scalar, call=given(exponent), extra_units=4)
     add(aten.pow.Tensor_Scalar, whole(3), call=given(exponent), title=f"{exponent} ")
@@ -326,6 +342,51 @@ for op, *shapes in (
         add(op, *(Operand(shape, "real", side == "s") for shape, side in zip(shapes, sides, strict=True)))
     add(op, *(Operand(s) for s in shapes), call=given(beta=0.5, alpha=2), extra_units=2)
     add(op, *(Operand(s) for s in shapes), call=given(beta=0), title="beta=0 ")
+
+# -- windows -------------------------------------------------------------------------------------------------------
+
+
+def convolved(x: tuple[int, ...], w: tuple[int, ...], *args: Any, sides: Iterable[str] = ("sss",), bias: bool = True,
+              layout: str = "plain") -> None:
+    """Forward, with a bias where wanted, and both products of the backward pass by name."""
+    transposed, groups = args[3], args[5]
+    outputs = w[1] * groups if transposed else w[0]
+    for known in sides:
+        secret = [side == "s" for side in known]
+        operands = [Operand(x, "real", secret[0], layout), Operand(w, "real", secret[1], layout)]
+        if bias:
+            operands.append(Operand((outputs,), "real", secret[2]))
+        call = given(*args) if bias else lambda op, x, w: op(x, w, None, *args)
+        add(aten.convolution.default, *operands, call=call, title=f"{args} ")
+    shape = aten.convolution(torch.empty(x, device="meta"), torch.empty(w, device="meta"), None, *args).shape
+    for known in {side[:2] for side in sides}:
+        x_, w_ = (Operand(size, "real", side == "s", layout) for size, side in zip((x, w), known, strict=True))
+        for grad in (Operand(tuple(shape)), Operand(tuple(shape), "real", False)):
+            if not (grad.secret or x_.secret or w_.secret):
+                continue
+            mask = [bool(grad.secret or w_.secret), bool(grad.secret or x_.secret), grad.secret]
+            add(aten.convolution_backward.default, grad, x_, w_, title=f"{args} ", backward=False,
+                call=lambda op, g, x, w, m=mask: [t for t in op(g, x, w, [outputs], *args, m) if t is not None])
+
+
+convolved((2, 3, 5, 4), (4, 3, 3, 2), [1, 1], [0, 0], [1, 1], False, [0, 0], 1,
+          sides=("sss", "ssp", "spp", "psp", "sps", "pps"))
+convolved((2, 4, 5, 6), (6, 2, 2, 3), [2, 1], [1, 2], [1, 2], False, [0, 0], 2)
+convolved((2, 3, 5, 4), (4, 3, 3, 2), [1, 1], [1, 1], [1, 1], False, [0, 0], 1, layout="channels last")
+convolved((2, 3, 7), (2, 3, 3), [2], [1], [1], False, [0], 1, bias=False)
+convolved((1, 2, 3, 4, 3), (2, 2, 2, 2, 2), [1, 2, 1], [0, 1, 0], [1, 1, 1], False, [0, 0, 0], 1)
+convolved((0, 3, 5, 4), (4, 3, 3, 2), [1, 1], [0, 0], [1, 1], False, [0, 0], 1)
+convolved((2, 4, 3, 4), (4, 3, 3, 2), [2, 3], [1, 0], [1, 2], True, [1, 0], 2, sides=("sss", "spp", "psp"))
+for x in (real(2, 3, 5, 6), real(3, 4, 4), real(2, 3, 4, 4).laid("channels last"), real(1, 1, 4, 6).laid("turned")):
+    for args in (([2, 2],), ([3, 2], [1, 2]), ([2, 3], [2, 2], [1, 1]), ([3, 3], [2, 2], [1, 1], True),
+                 ([3, 3], [2, 2], [1, 1], True, False), ([2, 2], [2, 2], [0, 0], False, True, 8)):
+        add(aten.avg_pool2d.default, x, call=given(*args), title=f"{args} ")
+    for size in ([2, 2], [3, 2], [4, 4]):
+        add(aten._adaptive_avg_pool2d.default, x, call=given(size), title=f"{size} ")
+for grad, x in ((real(2, 3, 2, 3), real(2, 3, 5, 6)), (real(2, 3, 2, 3).public, real(2, 3, 5, 6))):
+    add(aten.avg_pool2d_backward.default, grad, x, call=given([2, 2], [2, 2], [0, 0], False, True, None),
+        backward=False)
+    add(aten._adaptive_avg_pool2d_backward.default, grad, x, backward=False)
 for x, y, z in (
     (real(2, 3), real(3), real(2, 1)), (real(3), real(3).public, real(3)), (real(3), real(3), real().public),
     (real(3).public, real(3), real(3)), (real(3), real(3).public, real(3).public),
@@ -426,8 +487,30 @@ for grad, x in ((real(2, 3), ties(2, 3)), (real(2, 3), ties(2, 3).public)):
 
 # -- curves and losses -----------------------------------------------------------------------------------------------
 
-unary(aten.sigmoid.default)
-written(aten.sigmoid_.default)
+for name in ("sigmoid", "tanh", "erf", "silu", "exp", "expm1", "exp2"):
+    unary(getattr(aten, name).default, extra_units=2)
+    written(getattr(aten, f"{name}_").default, extra_units=2)
+    if name != "silu":
+        add(getattr(aten, name).default, whole(3), extra_units=2)
+for name in ("log", "log1p", "log2", "log10", "sqrt", "rsqrt", "reciprocal"):
+    # The slope of rsqrt and the reciprocal is up to 16 here, and the gradient passes through both.
+    slope = 48 if name in ("rsqrt", "reciprocal") else 8
+    unary(getattr(aten, name).default, kind="above", extra_units=slope)
+    written(getattr(aten, f"{name}_").default, kind="above", extra_units=slope)
+add(aten.reciprocal.default, Operand((2, 3), "divisor"), extra_units=48)
+for approximate in ("none", "tanh"):
+    unary(aten.gelu.default, call=given(approximate=approximate), title=f"{approximate} ", extra_units=2)
+    add(aten.gelu_.default, real(2, 3), call=lambda op, x, how=approximate: op(x.clone(), approximate=how))
+for grad, x in ((real(2, 3), real(2, 3)), (real(3).public, real(3)), (real(), real())):
+    add(aten.gelu_backward.default, grad, x, extra_units=4, backward=False)
+    add(aten.gelu_backward.default, grad, x, call=given(approximate="tanh"), title="tanh ", extra_units=4,
+        backward=False)
+    add(aten.silu_backward.default, grad, x, extra_units=4, backward=False)
+    add(aten.tanh_backward.default, grad, x, extra_units=4, backward=False)
+for base in (2, 0.5, 10.0):
+    add(aten.pow.Scalar, real(2, 3), call=lambda op, x, b=base: op(b, x), title=f"{base} ", extra_units=8)
+for args in ((), (2, [1]), (2, [0, 1], True)):
+    add(aten.linalg_vector_norm.default, real(2, 3), call=given(*args), title=f"{args} ", extra_units=8)
 unary(aten.softplus.default)
 unary(aten.softplus.default, call=given(2, 20), title="beta 2 ")
 unary(aten.log_sigmoid_forward.default, call=lambda op, x: op(x)[0])
@@ -447,3 +530,99 @@ for reduction in (0, 1, 2):
             call=given(None, None, reduction), title=f"{reduction} ")
 add(aten.binary_cross_entropy_with_logits.default, real(2, 3), Operand((2, 3), "positive"),
     Operand((3,), "positive", False), Operand((3,), "positive", False), extra_units=6)
+
+# -- the largest, classes ------------------------------------------------------------------------------------------
+
+for kind in ("real", "ties"):
+    for op in (aten.max.dim, aten.min.dim):
+        for args in ((0,), (-1, True), (1,)):
+            add(op, Operand((4, 3), kind), call=given(*args), title=f"{args} ")
+        add(op, Operand((), kind), call=given(0))
+        add(op, Operand((2, 3), kind, True, "turned"), call=given(1))
+        add(op, Operand((2, 1), kind), call=given(1))
+    for op in (aten.max.default, aten.min.default):
+        # Of several largest each gets a share of the gradient: the format rounds thirds.
+        add(op, Operand((2, 3), kind), extra_units=2)
+        add(op, Operand((), kind))
+    for op in (aten.amax.default, aten.amin.default):
+        for args in ((), ([0],), ([-1], True), ([0, 2],)):
+            add(op, Operand((2, 3, 2), kind), call=given(*args), title=f"{args} ", extra_units=2)
+    for op in (aten.argmax.default, aten.argmin.default):
+        for args in ((), (0,), (-1, True), (None, True)):
+            add(op, Operand((3, 4), kind), call=given(*args), title=f"{args} ")
+add(aten.max.dim, whole(3, 3), call=given(1))
+add(aten.argmax.default, whole(5))
+add(aten.scatter.src, real(2, 3), call=lambda op, x: op(torch.zeros(2, 3, dtype=x.dtype), 1, x.max(1, True)[1],
+                                                         x.max(1, True)[0]), backward=False)
+for x in (real(2, 3, 5, 6), real(3, 4, 4), real(2, 3, 4, 4).laid("channels last"), ties(1, 1, 4, 6)):
+    for args in (([2, 2],), ([3, 2], [1, 2]), ([2, 3], [2, 2], [1, 1]), ([3, 3], [2, 2], [1, 1], [1, 1], True),
+                 ([2, 2], [1, 1], [0, 0], [2, 1])):
+        add(aten.max_pool2d_with_indices.default, x, call=given(*args), title=f"{args} ")
+for x in (real(1, 2, 4, 4), ties(1, 2, 4, 4)):
+    pooled = ([2, 2], [1, 1], [1, 1], [1, 1], False)
+    add(aten.max_pool2d_with_indices_backward.default, real(1, 2, 5, 5), x, backward=False,
+        call=lambda op, g, x, p=pooled: op(g, x, *p, aten.max_pool2d_with_indices(x, *p)[1]))
+for op in (aten._softmax.default, aten._log_softmax.default):
+    for x, dim in ((real(2, 3), 1), (real(2, 3), 0), (real(4), -1), (real(), 0), (real(2, 3, 2), 1), (real(2, 1), 1)):
+        add(op, x, call=given(dim, False), title=f"{dim} ")
+add(aten._safe_softmax.default, real(2, 3), call=given(1), backward=False)
+for grad, y in ((real(2, 3), real(2, 3)), (real(2, 3).public, real(2, 3)), (real(2, 3), real(2, 3).public)):
+    for op in (aten._softmax_backward_data.default, aten._log_softmax_backward_data.default):
+        # Called on numbers that are no probabilities: exp of up to 4 multiplies a sum of three.
+        add(op, grad, y, call=given(1, torch.float32), extra_units=16, backward=False)
+_WEIGHT = torch.tensor([1.0, 0.5, 2.0])
+for target in (Operand((4,), "class"), Operand((4,), "class", False)):
+    for reduction in (0, 1, 2):
+        for weight, ignored in ((None, -100), (_WEIGHT, -100), (None, 1), (_WEIGHT, 2)):
+            title = f"{reduction} {weight is not None} {ignored} "
+            add(aten.nll_loss_forward.default, real(4, 3), target, title=title, extra_units=2,
+                call=lambda op, x, t, a=(weight, reduction, ignored): op(
+                    x, t, None if a[0] is None else a[0].to(x.dtype), *a[1:])[0])
+            grad = Operand((4,) if reduction == 0 else ())
+            add(aten.nll_loss_backward.default, grad, real(4, 3), target, title=title, extra_units=2, backward=False,
+                call=lambda op, g, x, t, a=(weight, reduction, ignored): op(
+                    g, x, t, *(w := (None if a[0] is None else a[0].to(x.dtype), *a[1:])),
+                    aten.nll_loss_forward(x, t, *w)[1]))
+for target in (Operand((2, 2, 1), "class"), Operand((2, 2, 1), "class", False)):
+    add(aten.nll_loss2d_forward.default, real(2, 3, 2, 1), target, call=lambda op, x, t: op(x, t, None, 1, -100)[0])
+    add(aten.nll_loss2d_backward.default, real(), real(2, 3, 2, 1), target, backward=False,
+        call=lambda op, g, x, t: op(g, x, t, None, 1, -100, aten.nll_loss2d_forward(x, t, None, 1, -100)[1]))
+for target in (Operand((), "class"), Operand((), "class", False)):
+    add(aten.nll_loss_forward.default, real(3), target, call=lambda op, x, t: op(x, t, None, 1, -100)[0])
+
+# -- lists -----------------------------------------------------------------------------------------------------------
+
+
+def lists(of: int, *args: Any) -> Call:
+    """The operands dealt to `of` lists, then more arguments; in place on copies, which come back."""
+
+    def call(op: Any, *tensors: Tensor) -> list[Tensor]:
+        split = [list(tensors[i::of]) for i in range(of)]
+        split[0] = [target.clone() for target in split[0]]
+        found = op(*split, *args)
+        return split[0] if found is None else list(found)
+
+    return call
+
+
+_PAIR = (real(2, 3), real(4))
+_TURNED = (real(2, 3).laid("turned"), real())
+_LIST_UNITS = {"div": 16, "addcdiv": 16, "pow": 64, "rsqrt": 48, "reciprocal": 48, "sqrt": 8}
+for x, y in ((real(2, 3), real(2, 3)), (real(2, 3), real(2, 3).public), (real(2, 3).public, real(2, 3))):
+    add(aten.maximum.out, x, y, real(2, 3), call=lambda op, x, y, out: op(x, y, out=out.clone()), backward=False)
+for op in [op for op, row in OPS.items() if isinstance(row, Row) and "_foreach_" in str(op)]:
+    stem = str(op).split("_foreach_")[1].split(".")[0].rstrip("_")
+    overload = str(op).split(".")[-1]
+    of = {"addcmul": 3, "addcdiv": 3, "lerp": 2, "copy": 2}.get(stem, 2 if overload == "List" else 1)
+    last = "divisor" if stem in ("div", "addcdiv") else "above" if stem in ("sqrt", "rsqrt", "reciprocal", "pow") else (
+        "real")
+    rest: tuple[Any, ...] = {"Scalar": (0.5,), "ScalarList": ([0.5, 3.0],)}.get(overload, ())
+    if overload == "Tensor":
+        rest = (torch.tensor([0.5, 3.0]),) if stem in ("addcmul", "addcdiv") else (torch.tensor(0.5),)
+    for shapes in (_PAIR, _TURNED):
+        operands = []
+        for x in shapes:
+            kinds = ["real"] * (of - 1) + [last]
+            operands += [Operand(x.shape, kind, True, x.layout) for kind in kinds]
+        add(op, *operands, call=lists(of, *rest), title=f"{stem} ", extra_units=_LIST_UNITS.get(stem, 2),
+            backward=False)

@@ -33,7 +33,7 @@ SHOWING: dict[str, Callable[[Tensor], object]] = {
     "nonzero": lambda x: x.nonzero(), "mask": lambda x: x[x > 0], "masked_select": lambda x: x.masked_select(x > 0),
     "unique": lambda x: x.unique(), "secret index": lambda x: x[secret([0, 1])],
     "secret gather": lambda x: x.gather(0, secret([0])), "repeat": lambda x: x.repeat_interleave(secret([1, 2, 3])),
-    "multinomial": lambda x: x.multinomial(1), "bincount": lambda x: secret([1, 2]).bincount(),
+    "multinomial": lambda x: x.multinomial(1), "sort": torch.sort, "topk": lambda x: x.topk(2), "median": torch.median, "bincount": lambda x: secret([1, 2]).bincount(),
     "pickle": pickle.dumps, "save": lambda x: torch.save({"x": x}, io.BytesIO()),
     "save module": lambda x: torch.save(tacit.secret(nn.Linear(2, 2)).state_dict(), io.BytesIO()),
     "share_memory": lambda x: x.share_memory_(), "dlpack": lambda x: torch.from_dlpack(x),
@@ -95,7 +95,7 @@ def test_representations_show_shape_and_label_only() -> None:
 class Outer(nn.Module):
     def __init__(self) -> None:
         super().__init__()
-        self.body = nn.Sequential(nn.Linear(2, 2), nn.Softsign())
+        self.body = nn.Sequential(nn.Linear(2, 2), nn.ELU())
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.body(x)
@@ -104,27 +104,27 @@ class Outer(nn.Module):
 
 def test_an_operator_without_a_row_names_itself_its_module_and_the_nearest_rows() -> None:
     with pytest.raises(RefusedOp) as caught:
-        tacit.secret(nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.Tanh())))(secret([[1.0, 2.0]]))
-    assert "aten.tanh.default in 1.0 (Tanh)" in caught.value.message
-    assert "hardtanh" in str(caught.value.hint)
+        tacit.secret(nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.CELU())))(secret([[1.0, 2.0]]))
+    assert "aten.elu.default in 1.0 (CELU)" in caught.value.message
+    assert "gelu" in str(caught.value.hint)
 
 
 def test_the_module_path_starts_at_the_outermost_module() -> None:
-    with pytest.raises(RefusedOp, match=r"aten\.div\.Tensor in body\.1 \(Softsign\): cannot divide by a secret"):
+    with pytest.raises(RefusedOp, match=r"aten\.elu\.default in body\.1 \(ELU\)"):
         tacit.secret(Outer())(secret([[1.0, 2.0]]))
 
 
 def test_nothing_without_a_row_falls_through_to_plain_text() -> None:
     x = secret([1.0, 2.0])
-    for attempt in (torch.exp, torch.sort, torch.fft.fft, torch.linalg.vector_norm, torch.erf, torch.argmax,
+    for attempt in (torch.sin, torch.atan, torch.fft.fft, torch.special.gammaln, torch.erfinv, torch.logcumsumexp,
                     torch.floor, torch.histc, torch._neg_view, lambda x: torch.complex(x, x), lambda x: x // 2):
         with pytest.raises(RefusedOp, match="no row for aten"):
             attempt(x)
 
 
-def test_division_by_a_secret_or_by_zero_is_refused() -> None:
+def test_division_by_zero_is_refused() -> None:
     x = secret([1.0, 2.0])
-    for wrong in (lambda: x / x, lambda: torch.ones(2) / x, lambda: x / 0, lambda: x / torch.tensor(0.0)):
+    for wrong in (lambda: x / 0, lambda: x / torch.tensor(0.0)):
         with pytest.raises(RefusedOp):
             wrong()
     with pytest.raises(NotRepresentable, match=r"entry \[1\]"):
@@ -135,8 +135,6 @@ def test_constants_that_would_vanish_are_refused_or_exact() -> None:
     x = secret([2.0**20, -1.0])
     with pytest.raises(NotRepresentable, match="round to 0"):
         x + 1e-12
-    with pytest.raises(NotRepresentable, match="round to 0"):
-        x.sub_(1e-6)
     with pytest.raises(NotRepresentable):
         x * float("nan")
     tiny = tacit.reveal(x * 1e-6, to="all")

@@ -51,6 +51,12 @@ class Operand:
             return rng.integers(-2, 3, shape) / 2
         if self.kind == "positive":
             return rng.integers(1, 2**17, shape) * UNIT
+        if self.kind == "above":  # what a root or a logarithm is taken of, and its slope is tame
+            return rng.integers(2**14, 2**18, shape) * UNIT
+        if self.kind == "divisor":
+            return rng.integers(2**14, 2**17, shape) * rng.choice([-1, 1], shape) * UNIT
+        if self.kind == "class":
+            return rng.integers(0, 3, shape)
         if self.kind == "index":
             return rng.integers(0, 2, shape)
         return rng.integers(-(2**18), 2**18, shape) * UNIT
@@ -62,7 +68,7 @@ class Operand:
 
     @property
     def real(self) -> bool:
-        return self.kind in ("real", "ties", "positive")
+        return self.kind in ("real", "ties", "positive", "above", "divisor")
 
     @property
     def public(self) -> Operand:
@@ -136,7 +142,8 @@ def in_secret(sample: Sample, owner: int = 0) -> Outcome:
     leaves = []
     for operand, values in zip(sample.operands, sample.leaves(), strict=True):
         plain = torch.as_tensor(values).to(torch.float32 if operand.real else None)
-        leaves.append(tacit.secret(plain, owner=owner) if operand.secret else plain)
+        classes = 3 if operand.kind == "class" else None
+        leaves.append(tacit.secret(plain, owner=owner, classes=classes) if operand.secret else plain)
     return _outcome(sample, leaves, opened)
 
 

@@ -14,6 +14,7 @@ cells remember the plain value, and the table then computes on that; the shares 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -30,8 +31,17 @@ from tacit.session.session import Session
 #: Powers of two that a value may carry beyond the job's fraction bits before it is truncated back.
 GUARD_BITS = 12
 
-POSITIVE = "positive"  # memo: shares of the 0/1 words [x > 0]; a ReLU's backward pass needs them again
+POSITIVE = "positive"  # memo: the choice [x > 0]; a ReLU's backward pass needs it again
+CHOICE = "choice"  # memo: the bits themselves, of a comparison whose words nobody needs yet
 KNOWN = "known"  # memo: the value itself as a plain tensor, where every party knows it
+OUTLINE = "outline"  # memo: of a promise, a tensor without memory whose strides the shares will have
+CHOICES = "choices"  # memo: of indices of a maximum, who won; see choosing
+LOGITS = "logits"  # memo: of log probabilities, the cell that they were made of
+SUMS = "sums"  # memo: (an axis counted from the end, the plain sums along it), where every party knows these
+SLOPE = "slope"  # memo: which activation, and its derivative at this value
+SQUARES = "squares"  # memo: a mean of squares, of which the value is a public multiple; see moments
+ROOT = "root"  # memo: a mean of squares, of whose root the value is a public multiple and a public number more
+CLASSES = "classes"  # memo: of class numbers, shares of their one-hot rows [components, *shape, classes]; see labels
 
 
 class Context:
@@ -79,14 +89,16 @@ class Context:
 
 
 class Storage:
-    """Memory shared by a tensor and its views: all components, the fraction bits of what lies there, writes so far."""
+    """Memory shared by a tensor and its views: all components, the fraction bits of what lies there, writes so far, and
+    a write that waits until somebody looks."""
 
-    __slots__ = ("base", "frac_bits", "writes")
+    __slots__ = ("base", "frac_bits", "pending", "writes")
 
     def __init__(self, base: Shares, frac_bits: int) -> None:
         self.base = base
         self.frac_bits = frac_bits
         self.writes = 0
+        self.pending: tuple[Cell, Cell] | None = None  # target and value
 
 
 class Cell:
@@ -105,7 +117,7 @@ class Cell:
         shape: tuple[int, ...] = (),
     ) -> None:
         self.context = context
-        self._memo: dict[str, Tensor] = {}
+        self._memo: dict[str, Any] = {}
         self._memo_writes = 0
         self._promise = promise
         self._shares = shares
@@ -130,6 +142,7 @@ class Cell:
         """The shares; keeps the promise first if there is one."""
         if self._shares is None:
             self._keep_promise()
+        self._catch_up()
         assert self._shares is not None
         return self._shares
 
@@ -138,6 +151,7 @@ class Cell:
         """The memory this cell looks at."""
         if self._storage is None:
             self._keep_promise()
+        self._catch_up()
         assert self._storage is not None
         return self._storage
 
@@ -146,16 +160,30 @@ class Cell:
         """How many fraction bits the integers in `shares` have."""
         return self.storage.frac_bits
 
+    def twin(self) -> Cell:
+        """This value in memory of its own, whatever is written here later. A promise stays one, kept once for both."""
+        if self._shares is not None:
+            return Cell(self.context, self.shares.clone(), self.frac_bits)
+        assert self._promise is not None
+        once = cache(self._promise)
+
+        def copied() -> tuple[Shares, int]:
+            shares, frac_bits = once()
+            return shares.clone(), frac_bits
+
+        self._promise = copied
+        return Cell(self.context, None, promise=copied, shape=self.shape)
+
     def view(self, shares: Shares) -> Cell:
         """A cell that looks at part of the same storage."""
         return Cell(self.context, shares, storage=self.storage)
 
-    def remember(self, what: str, value: Tensor) -> None:
+    def remember(self, what: str, value: Any) -> None:
         """Keep something about the present value. `value` must never be written to."""
         kept = self._memo if self._memo_writes == self._writes else {}
         self._memo, self._memo_writes = {**kept, what: value}, self._writes
 
-    def recall(self, what: str) -> Tensor | None:
+    def recall(self, what: str) -> Any:
         """What `remember` kept, unless the storage was written to since, through this cell or another view."""
         return self._memo.get(what) if self._memo_writes == self._writes else None
 
@@ -173,8 +201,35 @@ class Cell:
         frac = min(self.frac_bits, self.context.frac_bits)
         return self.at(frac), frac
 
+    def store_later(self, value: Cell) -> None:
+        """Overwrite this cell's memory with a promised value: once somebody looks, unless it is overwritten before.
+
+        Meanwhile this cell remembers what `value` remembers. What the promise computes on must never be written to.
+        """
+        if self._storage is None:
+            self._keep_promise()
+        assert self._shares is not None
+        assert self._storage is not None
+        if value.shape != self.shape or self._shares.numel() != self._storage.base.numel():
+            self.store(value.shares, value.frac_bits)
+            return
+        self._storage.pending = self, value
+        self._storage.writes += 1
+        self.inherit(value)
+
     def store(self, shares: Shares, frac_bits: int) -> None:
         """Overwrite this cell's memory in place, so that every view of it sees the new value."""
+        self._write(shares, frac_bits)
+        self.storage.writes += 1
+
+    def _catch_up(self) -> None:
+        storage = self._storage
+        if storage is not None and storage.pending is not None:
+            target, value = storage.pending
+            storage.pending = None
+            target._write(value.shares, value.frac_bits)
+
+    def _write(self, shares: Shares, frac_bits: int) -> None:
         if joint_shape(shares.shape[1:], self.shape) != self.shape:
             raise ShapeError(f"cannot write shape {list(shares.shape[1:])} into shape {list(self.shape)}")
         # Asked before anything changes: torch would refuse the copy below when the precision is already another.
@@ -197,7 +252,6 @@ class Cell:
         value = rescaled(protocol, shares, frac_bits, storage.frac_bits)
         missing = self.shares.dim() - value.dim()
         self.shares.copy_(value.reshape(value.shape[0], *(1,) * missing, *value.shape[1:]))
-        storage.writes += 1
 
     @property
     def _writes(self) -> int:

@@ -88,7 +88,7 @@ def _on_known(context: Context, func: Any, args: tuple[Any, ...], kwargs: dict[s
         result = func(*args, **kwargs)
         if isinstance(result, Tensor):
             return SecretTensor(known(context, result), result.dtype)
-        return [SecretTensor(known(context, part), part.dtype) for part in result]
+        return [None if part is None else SecretTensor(known(context, part), part.dtype) for part in result]
     target, *rest = args
     before = target._cell.recall(KNOWN)
     assert before is not None
@@ -104,8 +104,10 @@ def _in_layout(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result:
 
     A model may rely on it: `(2.5 * x.t()).t().view(-1)` is a view only if the product is laid out as x.t() is.
     """
-    if not _is_pointwise(func) or not isinstance(result, SecretTensor) or result._cell.promised:
+    if not _is_pointwise(func) or not isinstance(result, SecretTensor):
         return result
+    if result._cell.promised and result.dtype != torch.bool:
+        return result  # a loss
     if all(value.is_contiguous() for value in (*args, *kwargs.values()) if isinstance(value, Tensor)):
         return result
     cell = result._cell

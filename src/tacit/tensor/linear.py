@@ -6,6 +6,7 @@ them. A result has the job's fraction bits or fewer, except after a division by 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
@@ -19,6 +20,7 @@ from tacit.tensor.cell import Cell, Context, factor_bits, joint_shape, rescaled
 from tacit.tensor.operands import (
     Number,
     Operand,
+    addend_bits,
     addend_of,
     aligned,
     as_number,
@@ -28,7 +30,6 @@ from tacit.tensor.operands import (
     expanded,
     is_bool,
     made,
-    natural_bits,
     refuse,
     scaled,
     spread,
@@ -93,13 +94,15 @@ def mul(x: Operand, y: Operand) -> SecretTensor:
         bits = xc.frac_bits, y._cell.frac_bits
         return _product(context, kernels.mul, *spread(xc.shares, y._cell.shares), bits, dtype)
     number = as_number(y)
+    if number is not None and isinstance(y, Tensor):
+        return shrunk(xc, number, dtype)  # a gradient that came back from a mean, for one: it keeps its guard bits
     if number is not None:
         shares, frac = scaled(xc, number)
         # x * 1 and x / 2 leave the integers as they are: without a copy, a write to the result would change x.
         return made(context, shares.clone() if shares is xc.shares else shares, frac, dtype)
     assert isinstance(y, Tensor)
     shape = joint_shape(x.shape, y.shape)
-    return _times_public(context, xc, y, dtype, lambda shares, words: expanded(shares, shape) * words)
+    return times_public(context, xc, y, dtype, lambda shares, words: expanded(shares, shape) * words)
 
 
 def div(x: Operand, y: Operand) -> SecretTensor:
@@ -114,11 +117,19 @@ def div(x: Operand, y: Operand) -> SecretTensor:
     if number is not None:
         if number == 0:
             raise refuse("cannot divide a secret tensor by 0", "no secret tensor can hold the infinite result")
-        out = mul(x, 1.0 / number)
-        return made(context, out._cell.shares, out._cell.frac_bits, label)
+        return shrunk(_cell(x), 1.0 / number, label)
     assert isinstance(y, Tensor)
     inverse = torch.reciprocal(y.detach().double())
     return _times_exactly(context, _cell(x), inverse, label)
+
+
+def shrunk(cell: Cell, number: Number, dtype: torch.dtype) -> SecretTensor:
+    """cell * number. What a number below 1 takes from the top, the result keeps below the point, up to the guard."""
+    context = cell.context
+    spare = max(-math.frexp(number)[1], 0) if number else 0
+    want = max(cell.frac_bits, min(max(cell.frac_bits, context.frac_bits) + spare, context.guarded_bits))
+    shares, frac = scaled(cell, number, want)
+    return made(context, shares.clone() if shares is cell.shares else shares, frac, dtype)
 
 
 def pow_scalar(x: SecretTensor, exponent: Number) -> SecretTensor:
@@ -151,9 +162,9 @@ def mm(x: Operand, y: Operand) -> SecretTensor:
     if xc is not None and yc is not None:
         return _product(context, kernels.matmul, xc.shares, yc.shares, (xc.frac_bits, yc.frac_bits), dtype)
     if xc is not None:
-        return _times_public(context, xc, y, dtype, kernels.matmul)
+        return times_public(context, xc, y, dtype, kernels.matmul)
     assert yc is not None
-    return _times_public(context, yc, x, dtype, lambda shares, words: kernels.matmul(words, shares))
+    return times_public(context, yc, x, dtype, lambda shares, words: kernels.matmul(words, shares))
 
 
 def mv(x: Tensor, y: Tensor) -> SecretTensor:
@@ -190,7 +201,8 @@ def addcmul(x: Operand, y: Operand, z: Operand, *, value: Number = 1) -> SecretT
 
 
 def lerp(x: Operand, end: Operand, weight: Number) -> SecretTensor:
-    """x + weight * (end - x)."""
+    """x + weight * (end - x). Guard bits stay: a running mean of gradients is as small as they are."""
+    x, end = (_guarded(value, context_of(x, end)) for value in (x, end))
     return add(x, sub(end, x), alpha=weight)
 
 
@@ -252,11 +264,21 @@ def in_place(row: Callable[..., SecretTensor]) -> Callable[..., SecretTensor]:
         result = row(target, *args, **kwargs)
         if not torch.can_cast(result.dtype, target.dtype):
             raise refuse(f"cannot write {result.dtype} into a {target.dtype} tensor", "make the target a float tensor")
-        target._cell.store(result._cell.shares, result._cell.frac_bits)
+        if result._cell.promised:
+            target._cell.store_later(result._cell)
+        else:
+            target._cell.store(result._cell.shares, result._cell.frac_bits)
         return target
 
     run.__name__ = f"{row.__name__}_"
     return run
+
+
+def _guarded(x: Operand, context: Context) -> Operand:
+    """x with the most fraction bits that a value may be left with; a plain x as it is."""
+    if not isinstance(x, SecretTensor) or not x.is_floating_point():
+        return x
+    return made(context, x._cell.at(context.guarded_bits), context.guarded_bits, x.dtype)
 
 
 def _cell(x: Any) -> Cell:
@@ -281,7 +303,7 @@ def _sum_label(x: SecretTensor, dtype: torch.dtype | None) -> torch.dtype:
 
 def _add_public(x: SecretTensor, y: Operand, dtype: torch.dtype) -> SecretTensor:
     cell, context = x._cell, x._cell.context
-    frac = max(cell.frac_bits, natural_bits(context, y) if dtype.is_floating_point else 0)
+    frac = max(cell.frac_bits, addend_bits(context, y) if dtype.is_floating_point else 0)
     words = addend_of(context, y, frac, "added constant")
     return made(context, context.protocol.add_public(cell.at(frac), words), frac, dtype)
 
@@ -289,7 +311,15 @@ def _add_public(x: SecretTensor, y: Operand, dtype: torch.dtype) -> SecretTensor
 def _product(
     context: Context, kernel: kernels.Bilinear, x: Shares, y: Shares, bits: tuple[int, int], dtype: torch.dtype
 ) -> SecretTensor:
-    """A product of two secrets with so many fraction bits each, truncated where those are too many to carry on.
+    (name, *arguments), frac = product_gate(context, kernel, x, y, bits)
+    return made(context, getattr(context.protocol, name)(*arguments), frac, dtype)
+
+
+def product_gate(
+    context: Context, kernel: kernels.Bilinear, x: Shares, y: Shares, bits: tuple[int, int]
+) -> tuple[tuple[Any, ...], int]:
+    """The gate (as `Protocol.together` takes it) for a product of two secrets with so many fraction bits each, and how
+    many the result has: it is truncated where those would be too many to carry on.
 
     A factor with guard bits (a gradient that was divided by the batch size) passes them on: they are what keeps small
     gradients exact on their way through the layers. Two such factors would leave the ring too little room above the
@@ -300,19 +330,21 @@ def _product(
         bits = bits[0], context.frac_bits
     frac = sum(bits)
     if frac <= context.guarded_bits:
-        return made(context, context.protocol.product(kernel, x, y), frac, dtype)
+        return ("product", kernel, x, y), frac
     target = max(context.frac_bits, *bits)
-    return made(context, context.protocol.product_truncated(kernel, x, y, frac - target), target, dtype)
+    return ("product_truncated", kernel, x, y, frac - target), target
 
 
-def _times_public(
+def times_public(
     context: Context, cell: Cell, y: Operand, dtype: torch.dtype, kernel: Callable[[Shares, Tensor], Shares]
 ) -> SecretTensor:
-    """A product with public numbers: local, then truncated if they had fraction bits."""
+    """kernel(shares, words) for public numbers y: local, then truncated if they had fraction bits."""
     frac = factor_bits(context, torch.as_tensor(y))
     words = torch.as_tensor(words_of(context, y, frac, "public factor"))
     shares, total = kernel(cell.shares, words), cell.frac_bits + frac
-    target = max(context.frac_bits, cell.frac_bits)
+    # What factors below 1 take from the top, the result keeps below the point; see `shrunk`.
+    spare = max(frac - context.frac_bits, 0)
+    target = max(cell.frac_bits, min(max(context.frac_bits, cell.frac_bits) + spare, context.guarded_bits))
     if frac and total > target:
         shares, total = rescaled(context.protocol, shares, total, target), target
     return made(context, shares, total, dtype)
@@ -329,7 +361,7 @@ def _times_exactly(context: Context, cell: Cell, factors: Tensor, dtype: torch.d
     high = torch.as_tensor(words_of(context, factors, frac, "public factor"))
     low = torch.round((factors * 2.0**frac - high) * 2.0**_LOW_BITS).to(torch.int64)
     if not low.any() or bool((high.abs() >= 1 << (_LOW_BITS - 1)).all()):
-        return _times_public(context, cell, factors, dtype, lambda shares, words: expanded(shares, shape) * words)
+        return times_public(context, cell, factors, dtype, lambda shares, words: expanded(shares, shape) * words)
     shares = expanded(cell.shares, shape)
     context.note_public(low.numpy())
     rest = context.protocol.truncate(shares * low, _LOW_BITS)

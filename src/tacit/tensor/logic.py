@@ -16,11 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tacit.functions import compare
-from tacit.tensor import linear
-from tacit.tensor.cell import Context
+from tacit.protocols import Choice
+from tacit.tensor import labels, linear
+from tacit.tensor.cell import CHOICE, Cell, Context, joint_shape
 from tacit.tensor.operands import (
     Number,
     Operand,
+    as_number,
     axis,
     cell_of,
     comparison_bits,
@@ -62,6 +64,9 @@ def equal(x: Operand, y: Operand) -> SecretTensor:
         return made(context, compare.is_zero(context.protocol, difference(xc, yc)), 0, torch.bool)
     cell, public = (xc, y) if xc is not None else (yc, x)
     assert cell is not None
+    number = as_number(public)
+    if number is not None and (one := labels.one_class(cell, number)) is not None:
+        return one
     words, above = _units(context, public, cell.frac_bits, np.floor), _units(context, public, cell.frac_bits, np.ceil)
     bits = compare.is_zero(context.protocol, context.protocol.add_public(cell.shares, -words))
     reachable = torch.as_tensor((words == above).astype(np.int64))
@@ -78,6 +83,9 @@ def logical_not(x: SecretTensor) -> SecretTensor:
     if x.dtype != torch.bool:
         return equal(x, 0)
     context = x._cell.context
+    choice = x._cell.recall(CHOICE)
+    if choice is not None:
+        return _decided(context, context.protocol.unless(choice), tuple(x.shape))
     return made(context, compare.inverted(context.protocol, x._cell.shares), 0, torch.bool)
 
 
@@ -134,7 +142,13 @@ def where(condition: Tensor, x: Operand, y: Operand) -> SecretTensor:
         # A public condition hides nothing: keep of each side what was chosen, locally, and add.
         return relabelled(linear.add(_kept(x, condition), _kept(y, ~condition)), dtype)
     change: Any = linear.sub(x, y) if _any_secret(x, y) else torch.as_tensor(x) - torch.as_tensor(y)
-    return relabelled(linear.add(y, linear.mul(whole(condition), change)), dtype)
+    choice = condition._cell.recall(CHOICE)
+    if choice is not None and isinstance(change, SecretTensor) and change.shape == condition.shape:
+        cell, context = change._cell, change._cell.context
+        chosen: Any = made(context, context.protocol.choose(choice, cell.shares), cell.frac_bits, change.dtype)
+    else:
+        chosen = linear.mul(whole(condition), change)
+    return relabelled(linear.add(y, chosen), dtype)
 
 
 def masked_fill(x: Tensor, mask: Tensor, value: Operand) -> SecretTensor:
@@ -154,8 +168,8 @@ def _ordered(x: Operand, y: Operand, *, strict: bool) -> SecretTensor:
     if isinstance(x, SecretTensor) and isinstance(y, SecretTensor):
         xc, yc = x._cell, y._cell
         width = max(comparison_bits(xc, x.dtype), comparison_bits(yc, y.dtype))
-        bits = compare.is_negative(protocol, difference(xc, yc) if strict else difference(yc, xc), width)
-        return made(context, bits if strict else compare.inverted(protocol, bits), 0, torch.bool)
+        choice = compare.negative(protocol, difference(xc, yc) if strict else difference(yc, xc), width)
+        return _decided(context, choice if strict else protocol.unless(choice), joint_shape(xc.shape, yc.shape))
     if isinstance(x, SecretTensor):
         xc = x._cell
         # X < c is X < ceil(c), and X <= c is X < floor(c) + 1, for whole X.
@@ -164,10 +178,17 @@ def _ordered(x: Operand, y: Operand, *, strict: bool) -> SecretTensor:
         # Whether the bound is a value of the format is public, and so is the width that follows from it.
         width = comparison_bits(xc, x.dtype)
         width = width if np.abs(bound).max(initial=0) < 1 << (width - 2) else context.fixed.ring_bits
-        below = compare.is_negative(protocol, protocol.add_public(xc.shares, -bound), width)
-        return made(context, below, 0, torch.bool)
+        below = compare.negative(protocol, protocol.add_public(xc.shares, -bound), width)
+        return _decided(context, below, joint_shape(xc.shape, bound.shape))
     # c < Y is not Y <= c, and c <= Y is not Y < c.
     return logical_not(_ordered(y, x, strict=not strict))
+
+
+def _decided(context: Context, choice: Choice, shape: tuple[int, ...]) -> SecretTensor:
+    """A bool tensor that stays bits until its words are asked for: a selection works on the bits."""
+    cell = Cell(context, None, promise=lambda: (context.protocol.as_words(choice, shape), 0), shape=shape)
+    cell.remember(CHOICE, choice)
+    return SecretTensor(cell, torch.bool)
 
 
 def _units(

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from tacit.tensor import linear, nonlinear
-from tacit.tensor.cell import Cell, joint_shape
-from tacit.tensor.operands import Operand, context_of
+from tacit.tensor.cell import Cell, Context, joint_shape
+from tacit.tensor.operands import Operand, cell_of, context_of
 from tacit.tensor.secret import SecretTensor
 
 NONE, MEAN, SUM = 0, 1, 2  # aten's numbering of `reduction`
@@ -22,14 +22,19 @@ NONE, MEAN, SUM = 0, 1, 2  # aten's numbering of `reduction`
 
 def mse_loss(x: Tensor, y: Tensor, reduction: int = MEAN) -> SecretTensor:
     """(x - y)^2, its mean or its sum."""
-    return _promised(lambda a, b: _reduced(linear.pow_scalar(linear.sub(a, b), 2), reduction), (x, y), reduction)
+    shape = joint_shape(x.shape, y.shape) if reduction == NONE else ()
+    return promised(
+        context_of(x, y), lambda a, b: _reduced(linear.pow_scalar(linear.sub(a, b), 2), reduction), (x, y), shape
+    )
 
 
 def mse_loss_backward(grad: Operand, x: Tensor, y: Tensor, reduction: int) -> SecretTensor:
     """2 (x - y) grad, over the number of entries for the mean."""
     difference = linear.sub(x, y)
     factor = 2.0 / max(difference.numel(), 1) if reduction == MEAN else 2.0
-    return linear.mul(linear.mul(difference, factor), grad)
+    cell = cell_of(difference)
+    assert cell is not None
+    return linear.mul(linear.shrunk(cell, factor, difference.dtype), grad)
 
 
 def binary_cross_entropy_with_logits(
@@ -44,7 +49,9 @@ def binary_cross_entropy_with_logits(
         loss: SecretTensor = (1 - y) * x + tail
         return _reduced(loss if weight is None else loss * weight, reduction)
 
-    return _promised(value, (x, y, weight, pos_weight), reduction)
+    operands = (x, y, weight, pos_weight)
+    shapes = [operand.shape for operand in operands if operand is not None]
+    return promised(context_of(x, y), value, operands, joint_shape(*shapes) if reduction == NONE else ())
 
 
 def _reduced(x: SecretTensor, reduction: int) -> SecretTensor:
@@ -52,10 +59,10 @@ def _reduced(x: SecretTensor, reduction: int) -> SecretTensor:
     return rows[reduction](x) if reduction != NONE else x
 
 
-def _promised(value: Callable[..., SecretTensor], operands: tuple[Any, ...], reduction: int) -> SecretTensor:
-    context = context_of(*operands)
-    tensors = [operand for operand in operands if isinstance(operand, Tensor)]
-    shape = joint_shape(*(t.shape for t in tensors)) if reduction == NONE else ()
+def promised(
+    context: Context, value: Callable[..., SecretTensor], operands: tuple[Any, ...], shape: tuple[int, ...]
+) -> SecretTensor:
+    """value(*operands), of this shape, once somebody asks; as the operands are now."""
     kept = [_snapshot(operand) for operand in operands]
 
     def keep() -> tuple[Tensor, int]:
@@ -69,5 +76,5 @@ def _promised(value: Callable[..., SecretTensor], operands: tuple[Any, ...], red
 
 def _snapshot(operand: Any) -> Any:
     if isinstance(operand, SecretTensor):
-        return linear.clone_of(operand)
+        return SecretTensor(operand._cell.twin(), operand.dtype)
     return operand.detach().clone() if isinstance(operand, Tensor) else operand

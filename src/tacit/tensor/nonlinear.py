@@ -12,8 +12,7 @@ import torch
 from torch import Tensor
 
 from tacit.functions import compare, curves
-from tacit.protocols import Shares
-from tacit.ring import kernels
+from tacit.protocols import Choice, Shares
 from tacit.tensor import linear, logic
 from tacit.tensor.cell import POSITIVE, Cell
 from tacit.tensor.operands import Number, Operand, as_number, comparison_bits, made, refuse, whole
@@ -25,7 +24,7 @@ def relu(x: SecretTensor) -> SecretTensor:
     cell, context = x._cell, x._cell.context
     positive, protocol = cell.recall(POSITIVE), context.protocol
     if positive is not None:
-        kept = protocol.product(kernels.mul, positive, cell.shares)
+        kept = protocol.choose(positive, cell.shares)
     else:
         positive, kept = compare.positive_part(protocol, cell.shares, comparison_bits(cell, x.dtype))
         cell.remember(POSITIVE, positive)
@@ -46,7 +45,11 @@ def relu_(x: SecretTensor) -> SecretTensor:
 
 def threshold_backward(grad: Operand, x: SecretTensor, threshold: Number) -> SecretTensor:
     """The gradient where x > threshold; for a ReLU's output without a new comparison."""
-    return linear.mul(_above(x, threshold), grad)
+    if threshold != 0 or not isinstance(grad, SecretTensor):
+        return linear.mul(_above(x, threshold), grad)
+    cell = grad._cell
+    kept = cell.context.protocol.choose(_is_positive(x._cell, x.dtype), cell.shares)
+    return made(cell.context, kept, cell.frac_bits, grad.dtype)
 
 
 def threshold(x: SecretTensor, threshold: Number, value: Number) -> SecretTensor:
@@ -144,11 +147,11 @@ def minimum(x: Operand, y: Operand) -> SecretTensor:
     return linear.sub(y, relu(linear.sub(y, x)))
 
 
-def _is_positive(cell: Cell, dtype: torch.dtype) -> Shares:
+def _is_positive(cell: Cell, dtype: torch.dtype) -> Choice:
     """[x > 0], compared once per value."""
-    known = cell.recall(POSITIVE)
+    known: Choice | None = cell.recall(POSITIVE)
     if known is None:
-        known = compare.is_negative(cell.context.protocol, -cell.shares, comparison_bits(cell, dtype))
+        known = compare.negative(cell.context.protocol, -cell.shares, comparison_bits(cell, dtype))
         cell.remember(POSITIVE, known)
     return known
 
@@ -156,7 +159,8 @@ def _is_positive(cell: Cell, dtype: torch.dtype) -> Shares:
 def _above(x: SecretTensor, threshold: Number) -> SecretTensor:
     """[x > threshold] as whole numbers."""
     if threshold == 0:
-        return made(x._cell.context, _is_positive(x._cell, x.dtype), 0, torch.int64)
+        words = x._cell.context.protocol.as_words(_is_positive(x._cell, x.dtype), tuple(x.shape))
+        return made(x._cell.context, words, 0, torch.int64)
     return made(x._cell.context, logic.greater(x, threshold)._cell.shares, 0, torch.int64)
 
 

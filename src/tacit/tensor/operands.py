@@ -24,6 +24,10 @@ Number = float | int | bool
 Operand = Tensor | Number
 
 
+#: Significant bits that a small public addend keeps.
+_EPSILON_BITS = 8
+
+
 def find_cell(values: Iterable[Any]) -> Cell | None:
     """The first cell among nested arguments."""
     for value in values:
@@ -75,6 +79,15 @@ def natural_bits(context: Context, value: Operand) -> int:
     """0 for whole numbers, which stay exact without fraction bits; the job's fraction bits for all else."""
     whole = is_whole(value) if isinstance(value, Tensor) else float(value).is_integer()
     return 0 if whole else context.frac_bits
+
+
+def addend_bits(context: Context, value: Operand) -> int:
+    """As `natural_bits`, and more for a single number that is small: 1e-5 keeps eight significant bits, within the
+    guard. An epsilon is worth as much; a value in the thousands has no use for it."""
+    natural, number = natural_bits(context, value), as_number(value)
+    if not natural or not number or not math.isfinite(number):
+        return natural
+    return max(natural, min(_EPSILON_BITS - math.frexp(number)[1], context.guarded_bits))
 
 
 def whole(x: Any) -> Any:
@@ -153,8 +166,9 @@ def refuse(what: str, instead: str) -> RefusedOp:
 
 
 __all__ = [
-    "Number", "Operand", "addend_of", "aligned", "as_number", "axis", "cell_of", "context_of", "difference", "expanded",
-    "find_cell", "is_bool", "made", "natural_bits", "refuse", "scaled", "spread", "whole", "words_of",
+    "Number", "Operand", "addend_bits", "addend_of", "aligned", "as_number", "axis", "cell_of", "context_of",
+    "difference", "expanded", "find_cell", "is_bool", "made", "natural_bits", "refuse", "scaled", "spread", "whole",
+    "words_of",
 ]
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.utils._mode_utils import no_dispatch
 
 from tacit.errors import RefusedOp
-from tacit.tensor.cell import KNOWN, Cell
+from tacit.tensor.cell import KNOWN, OUTLINE, Cell
 
 _HOW_TO_SEE = "use tacit.reveal(x, to=..., name=...), which asks the job files of all parties"
 
@@ -33,7 +33,7 @@ class SecretTensor(Tensor):
     @staticmethod
     def __new__(cls, cell: Cell, dtype: torch.dtype, requires_grad: bool = False) -> SecretTensor:
         offset, strides = 0, torch.empty(cell.shape, device="meta").stride()
-        value = cell.recall(KNOWN)
+        value = cell.recall(OUTLINE) if cell.recall(KNOWN) is None else cell.recall(KNOWN)
         if not cell.promised:
             offset, strides = int(cell.shares.storage_offset()), cell.shares.stride()[1:]
         elif value is not None:

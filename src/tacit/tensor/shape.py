@@ -7,6 +7,7 @@ components of one storage have equal strides.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +15,8 @@ from torch import Tensor
 from torch.utils._mode_utils import no_dispatch
 
 from tacit.protocols import Shares
-from tacit.tensor.cell import KNOWN, Context, empty, rescaled
+from tacit.tensor import labels
+from tacit.tensor.cell import CHOICES, KNOWN, Cell, Context, empty, rescaled
 from tacit.tensor.operands import Number, addend_of, axis, cell_of, context_of, made, natural_bits, refuse
 from tacit.tensor.secret import SecretTensor
 
@@ -24,13 +26,19 @@ def view(func: Any) -> Callable[..., Any]:
 
     def run(x: SecretTensor, *args: Any, **kwargs: Any) -> Any:
         cell = x._cell
+        if cell.promised and cell.recall(CHOICES) is not None:
+            return _promised_view(x, func, *args, **kwargs)
         moved = func(cell.shares[0], *args, **kwargs)
         # as_strided counts from the start of memory, which is another for the remembered value.
         plain = cell.recall(KNOWN) if func is not torch.ops.aten.as_strided.default else None
         if isinstance(moved, Tensor):
-            return _wrapped_view(x, moved, None if plain is None else func(plain, *args, **kwargs))
+            seen = _wrapped_view(x, moved, None if plain is None else func(plain, *args, **kwargs))
+            if len(moved.shape) == x.dim() + 1 and (choices := cell.recall(CHOICES)) is not None:
+                seen._cell.remember(CHOICES, choices)
+            return labels.followed(x, partial(_called, func, args, kwargs), seen)
         plains = [None] * len(moved) if plain is None else func(plain, *args, **kwargs)
-        return [_wrapped_view(x, part, value) for part, value in zip(moved, plains, strict=True)]
+        parts = [_wrapped_view(x, part, value) for part, value in zip(moved, plains, strict=True)]
+        return [labels.followed(x, partial(_called, func, args, kwargs, at), part) for at, part in enumerate(parts)]
 
     run.__name__ = _name(func)
     run.__doc__ = "The same entries in another shape or order; shares memory."
@@ -58,6 +66,26 @@ def _wrapped_view(x: SecretTensor, moved: Tensor, plain: Tensor | None) -> Secre
     # A view of a normal tensor must be a normal tensor, also where inference mode is on around us.
     with torch.inference_mode(False):
         return SecretTensor(cell, x.dtype)
+
+
+def _called(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], *rest: Any) -> Any:
+    """func on the last argument; the part of its result that a number before it names, if there is one."""
+    *at, x = rest
+    moved = func(x, *args, **kwargs)
+    return moved[at[0]] if at else moved
+
+
+def _promised_view(x: SecretTensor, func: Any, *args: Any, **kwargs: Any) -> SecretTensor:
+    """A view of indices that nobody has computed yet; the backward pass of `max` adds a dimension to them."""
+    cell = x._cell
+
+    def keep() -> tuple[Shares, int]:
+        return torch.stack([func(part, *args, **kwargs) for part in cell.shares]), cell.frac_bits
+
+    seen = Cell(cell.context, None, promise=keep, shape=tuple(func(torch.empty(x.shape), *args, **kwargs).shape))
+    if len(seen.shape) == x.dim() + 1:
+        seen.remember(CHOICES, cell.recall(CHOICES))
+    return SecretTensor(seen, x.dtype)
 
 
 def view_in_place(func: Any) -> Callable[..., SecretTensor]:
@@ -93,8 +121,11 @@ def each_component(func: Any) -> Callable[..., SecretTensor]:
             raise refuse(f"cannot use a secret tensor as an index of {func.name()}", "make the index public")
         cell = x._cell
         _note_indices(cell.context, [value for value in args if isinstance(value, Tensor)])
-        moved = _gathered([func(part, *args, **kwargs) for part in cell.shares])
-        return made(cell.context, moved, cell.frac_bits, x.dtype)
+        moved = made(
+            cell.context, _gathered([func(part, *args, **kwargs) for part in cell.shares]), cell.frac_bits, x.dtype
+        )
+        keeps_all = func not in _FILLING  # others put zeros between the entries
+        return labels.followed(x, lambda places: func(places, *args, **kwargs), moved) if keeps_all else moved
 
     run.__name__ = _name(func)
     run.__doc__ = "The same entries elsewhere, in fresh memory."
@@ -135,7 +166,8 @@ def index(x: Tensor, indices: Sequence[Tensor | None]) -> SecretTensor:
     assert isinstance(x, SecretTensor)
     cell = x._cell
     moved = _gathered([torch.ops.aten.index(part, list(indices)) for part in cell.shares])
-    return made(cell.context, moved, cell.frac_bits, x.dtype)
+    picked = made(cell.context, moved, cell.frac_bits, x.dtype)
+    return labels.followed(x, lambda places: torch.ops.aten.index(places, list(indices)), picked)
 
 
 def index_put(
@@ -192,14 +224,16 @@ def cat(tensors: Sequence[Tensor], dim: int = 0) -> SecretTensor:
     *shares, frac = _same_bits(context, parts)
     along = axis(dim, parts[0].dim())
     joined = _gathered([torch.cat(same, along) for same in zip(*shares, strict=True)])
-    return made(context, joined, frac, _label(tensors))
+    return labels.joined(parts, lambda places: torch.cat(places, along), made(context, joined, frac, _label(tensors)))
 
 
 def stack(tensors: Sequence[Tensor], dim: int = 0) -> SecretTensor:
     """Stacking along a new dimension."""
     context = context_of(tensors)
     *shares, frac = _same_bits(context, tensors)
-    return made(context, torch.stack(shares, axis(dim, tensors[0].dim() + 1) + 1), frac, _label(tensors))
+    along = axis(dim, tensors[0].dim() + 1)
+    stacked = made(context, torch.stack(shares, along + 1), frac, _label(tensors))
+    return labels.joined(tensors, lambda places: torch.stack(places, along), stacked)
 
 
 def clone(x: SecretTensor, *, memory_format: torch.memory_format | None = None) -> SecretTensor:
@@ -272,6 +306,13 @@ def refuse_device(layout: dict[str, Any]) -> None:
     if layout.pop("device", None) not in (None, torch.device("cpu"), "cpu"):
         raise refuse("cannot make a secret tensor on another device", "leave the device out")
     layout.pop("pin_memory", None)
+
+
+#: Moves whose result has entries that come from nowhere.
+_FILLING = frozenset({
+    torch.ops.aten.tril.default, torch.ops.aten.triu.default, torch.ops.aten.diag_embed.default,
+    torch.ops.aten.diagonal_backward.default, torch.ops.aten.unfold_backward.default,
+})
 
 
 def _gathered(parts: Sequence[Tensor]) -> Shares:

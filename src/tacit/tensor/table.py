@@ -5,48 +5,19 @@ Whatever is not listed is refused by name, views too: `view.dtype` would read sh
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from tacit.tensor import constants, linear, logic, losses, nonlinear, shape
+from tacit.tensor import averages, constants, convolution, linear, logic, moments, nonlinear, shape
+from tacit.tensor.list_rows import LISTS
+from tacit.tensor.refusals import REFUSALS
+from tacit.tensor.row import Refusal as Refusal
+from tacit.tensor.row import Row as Row
+from tacit.tensor.smooth_rows import SMOOTH
 
 aten = torch.ops.aten
 
-
-@dataclass(frozen=True)
-class Row:
-    """How an overload is answered. `units` is the error bound of the row: results differ from exact arithmetic on the
-    shared inputs by at most so many steps of 2^-frac_bits per unit of magnitude of the operands.
-
-    `kind` groups rows. A view shares memory and a constant does not read its argument's value, so these two always run;
-    all other rows are spared where every party knows the operands: torch then computes on those.
-    """
-
-    run: Callable[..., Any]
-    kind: str
-    units: float = 0.0
-
-    @property
-    def reads_values(self) -> bool:
-        """Whether the answer depends on the values of the operands alone."""
-        return self.kind not in ("view", "constant")
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Why an overload has no meaning here, and what to do instead."""
-
-    reason: str
-    instead: str
-
-
-_REVEAL = "tacit.reveal(x, to=..., name=...) opens a value to a party, if the job files allow it"
-_VALUE = "it asks for the value of a secret tensor"
-_SHAPE = "the shape of its output would reveal the values"
-_MASK = "keep a 0/1 mask and multiply; or reveal the mask if positions may be known"
 
 _VIEWS = (
     aten.as_strided.default, aten.diagonal.default, aten.expand.default, aten.permute.default, aten.select.int,
@@ -107,10 +78,10 @@ OPS: dict[Any, Row | Refusal] = {
     aten.isnan.default: Row(logic.never, "constant"),
     aten.isinf.default: Row(logic.never, "constant"),
     # -- sums and scalings --------------------------------------------------------------------------------------
-    aten.add.Tensor: Row(linear.add, "sum", units=1),
-    aten.add.Scalar: Row(linear.add, "sum", units=1),
-    aten.add_.Tensor: Row(linear.in_place(linear.add), "sum", units=1),
-    aten.add_.Scalar: Row(linear.in_place(linear.add), "sum", units=1),
+    aten.add.Tensor: Row(moments.add, "sum", units=1),
+    aten.add.Scalar: Row(moments.add, "sum", units=1),
+    aten.add_.Tensor: Row(linear.in_place(moments.add), "sum", units=1),
+    aten.add_.Scalar: Row(linear.in_place(moments.add), "sum", units=1),
     aten.sub.Tensor: Row(linear.sub, "sum", units=1),
     aten.sub.Scalar: Row(linear.sub, "sum", units=1),
     aten.sub_.Tensor: Row(linear.in_place(linear.sub), "sum", units=1),
@@ -123,22 +94,20 @@ OPS: dict[Any, Row | Refusal] = {
     aten.sum.dim_IntList: Row(linear.sum_dims, "sum"),
     aten.mean.default: Row(linear.mean_all, "sum", units=1),
     aten.mean.dim: Row(linear.mean_dims, "sum", units=1),
+    aten.avg_pool2d.default: Row(averages.avg_pool2d, "sum", units=1),
+    aten.avg_pool2d_backward.default: Row(averages.avg_pool2d_backward, "sum", units=1),
+    aten._adaptive_avg_pool2d.default: Row(averages.adaptive_avg_pool2d, "sum", units=1),
+    aten._adaptive_avg_pool2d_backward.default: Row(averages.adaptive_avg_pool2d_backward, "sum", units=1),
     aten.cumsum.default: Row(linear.cumsum, "sum"),
     # -- products -----------------------------------------------------------------------------------------------
-    aten.mul.Tensor: Row(linear.mul, "product", units=2),
-    aten.mul.Scalar: Row(linear.mul, "product", units=2),
-    aten.mul_.Tensor: Row(linear.in_place(linear.mul), "product", units=2),
-    aten.mul_.Scalar: Row(linear.in_place(linear.mul), "product", units=2),
-    aten.div.Tensor: Row(linear.div, "product", units=2),
-    aten.div.Scalar: Row(linear.div, "product", units=2),
-    aten.div_.Tensor: Row(linear.in_place(linear.div), "product", units=2),
-    aten.div_.Scalar: Row(linear.in_place(linear.div), "product", units=2),
-    aten.addcmul.default: Row(linear.addcmul, "product", units=2),
-    aten.addcmul_.default: Row(linear.in_place(linear.addcmul), "product", units=2),
+    aten.mul.Tensor: Row(moments.mul, "product", units=2),
+    aten.mul.Scalar: Row(moments.mul, "product", units=2),
+    aten.mul_.Tensor: Row(linear.in_place(moments.mul), "product", units=2),
+    aten.mul_.Scalar: Row(linear.in_place(moments.mul), "product", units=2),
+    aten.addcmul.default: Row(moments.addcmul, "product", units=2),
+    aten.addcmul_.default: Row(linear.in_place(moments.addcmul), "product", units=2),
     aten.lerp.Scalar: Row(linear.lerp, "product", units=1),
     aten.lerp_.Scalar: Row(linear.in_place(linear.lerp), "product", units=1),
-    aten.pow.Tensor_Scalar: Row(linear.pow_scalar, "product", units=2),
-    aten.pow_.Scalar: Row(linear.in_place(linear.pow_scalar), "product", units=2),
     aten.var.correction: Row(linear.variance, "product", units=3),
     aten.mm.default: Row(linear.mm, "product", units=1),
     aten.bmm.default: Row(linear.mm, "product", units=1),
@@ -147,6 +116,8 @@ OPS: dict[Any, Row | Refusal] = {
     aten.addmm.default: Row(linear.plus_product(linear.mm), "product", units=2),
     aten.addmv.default: Row(linear.plus_product(linear.mv), "product", units=2),
     aten.baddbmm.default: Row(linear.plus_product(linear.mm), "product", units=2),
+    aten.convolution.default: Row(convolution.convolution, "product", units=2),
+    aten.convolution_backward.default: Row(convolution.convolution_backward, "product", units=2),
     # -- comparisons --------------------------------------------------------------------------------------------
     aten.lt.Scalar: Row(logic.less, "comparison"),
     aten.lt.Tensor: Row(logic.less, "comparison"),
@@ -210,33 +181,10 @@ OPS: dict[Any, Row | Refusal] = {
     aten.clamp_min_.default: Row(linear.in_place(nonlinear.maximum), "comparison", units=1),
     aten.clamp_max.default: Row(nonlinear.minimum, "comparison", units=1),
     aten.clamp_max_.default: Row(linear.in_place(nonlinear.minimum), "comparison", units=1),
-    aten.maximum.default: Row(nonlinear.maximum, "comparison", units=1),
+    aten.maximum.default: Row(moments.maximum, "comparison", units=1),
     aten.minimum.default: Row(nonlinear.minimum, "comparison", units=1),
-    # -- curves and losses --------------------------------------------------------------------------------------
-    aten.sigmoid.default: Row(nonlinear.sigmoid, "curve", units=4),
-    aten.sigmoid_.default: Row(linear.in_place(nonlinear.sigmoid), "curve", units=4),
-    aten.sigmoid_backward.default: Row(nonlinear.sigmoid_backward, "curve", units=2),
-    aten.softplus.default: Row(nonlinear.softplus, "curve", units=4),
-    aten.softplus_backward.default: Row(nonlinear.softplus_backward, "curve", units=4),
-    aten.log_sigmoid_forward.default: Row(nonlinear.log_sigmoid, "curve", units=4),
-    aten.log_sigmoid_backward.default: Row(nonlinear.log_sigmoid_backward, "curve", units=4),
-    aten.mse_loss.default: Row(losses.mse_loss, "loss", units=2),
-    aten.mse_loss_backward.default: Row(losses.mse_loss_backward, "loss", units=2),
-    aten.binary_cross_entropy_with_logits.default: Row(losses.binary_cross_entropy_with_logits, "loss", units=5),
-    # -- refusals -----------------------------------------------------------------------------------------------
-    aten._local_scalar_dense.default: Refusal(
-        f"item(), bool(), int(), float() and `if x`: {_VALUE}", _REVEAL),
-    aten.is_nonzero.default: Refusal(_VALUE, _REVEAL),
-    aten.equal.default: Refusal("it returns a Python bool, which every party would learn",
-                                "(x == y).all() stays secret; reveal it if it may be known"),
-    aten.allclose.default: Refusal("it returns a Python bool, which every party would learn",
-                                   "reveal both, or ((x - y).abs() < eps).all()"),
-    aten.nonzero.default: Refusal(_SHAPE, _MASK),
-    aten.masked_select.default: Refusal(_SHAPE, _MASK),
-    aten.unique_consecutive.default: Refusal(_SHAPE, "compare with the values you look for"),
-    aten._unique2.default: Refusal(_SHAPE, "compare with the values you look for"),
-    aten.bincount.default: Refusal(_SHAPE, "sum one-hot columns"),
-    aten.view.dtype: Refusal("it would read shares as numbers of another format", "cast with x.to(dtype)"),
-    aten.set_.source_Tensor: Refusal("it would swap memory without the shares", "use x.copy_(y) or x.data = y"),
-    aten.multinomial.default: Refusal(_VALUE, "sample at the party that may see the values"),
+    # -- what has a page of its own -----------------------------------------------------------------------------
+    **SMOOTH,
+    **LISTS,
+    **REFUSALS,
 }

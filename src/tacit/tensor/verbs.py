@@ -18,9 +18,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tacit.errors import Misuse, PeerGarbage, ShapeError
+from tacit.errors import Misuse, NotRepresentable, PeerDiverged, PeerGarbage, ShapeError
 from tacit.session import current
-from tacit.tensor import model_file
+from tacit.tensor import labels, model_file
 from tacit.tensor.cell import Cell, Context
 from tacit.tensor.secret import SecretTensor
 
@@ -29,6 +29,7 @@ Module = TypeVar("Module", bound=nn.Module)
 #: Announced before an input: dtype, number of dimensions, up to 12 sizes. Shapes are public.
 _SHAPE = struct.Struct("<BB12q")
 _DTYPES = (torch.float32, torch.int64, torch.bool)
+_LABELS = len(_DTYPES)  # announced for one-hot rows of class numbers; the last size is the number of classes
 ENTRIES_MAX = 1 << 28  # of one tensor: 4 GiB of shares
 
 
@@ -46,8 +47,10 @@ def context() -> Context:
 @overload
 def secret(value: Module, *, owner: int | str | None = None) -> Module: ...
 @overload
-def secret(value: Tensor | np.ndarray | float | None, *, owner: int | str) -> SecretTensor: ...
-def secret(value: Any, *, owner: int | str | None = None) -> Any:
+def secret(
+    value: Tensor | np.ndarray | float | None, *, owner: int | str, classes: int | None = None
+) -> SecretTensor: ...
+def secret(value: Any, *, owner: int | str | None = None, classes: int | None = None) -> Any:
     """Share a value among the parties.
 
     value   a tensor, array or number at the owner; ignored at every other party, which may pass None. Floats become
@@ -55,6 +58,8 @@ def secret(value: Any, *, owner: int | str | None = None) -> Any:
             Or a module: its parameters and floating-point buffers become secret in place, from the owner's values.
     owner   the party (name or place) whose value it is. For a module the first party by default: initial weights are
             public, and one party's copy spares the others a disagreement in the last digit.
+    classes for labels of a classification, numbers from 0 up: how many classes there are, which is public. The labels
+            are then shared one-hot, and a cross entropy with them needs no comparison.
 
     Raises NotRepresentable for NaN, infinite or too large entries, with the index of the first.
     """
@@ -63,15 +68,17 @@ def secret(value: Any, *, owner: int | str | None = None) -> Any:
         return _secret_module(ctx, value, ctx.session.place_of(0 if owner is None else owner))
     if owner is None:
         raise Misuse("secret(tensor) needs an owner", hint='say whose value it is: tacit.secret(x, owner="alice")')
+    if classes is not None and classes < 1:
+        raise Misuse(f"classes = {classes}: one at least", hint="say how many classes there are, labels from 0 up")
     place = ctx.session.place_of(owner)
     with ctx.session.meter.measure("secret"):
         if ctx.session.place != place:
-            return _receive(ctx, place)
+            return _receive(ctx, place, classes)
         if value is None:
             raise Misuse(
                 f"{ctx.session.parties[place]} is the owner and passed None", hint="the owner passes the value itself"
             )
-        return _send(ctx, place, value)
+        return _send(ctx, place, value, classes)
 
 
 def reveal(x: Any, *, to: int | str | None = None, name: str | None = None) -> Any:
@@ -185,8 +192,10 @@ def _share_known_shape(ctx: Context, place: int, value: Tensor) -> SecretTensor:
     return SecretTensor(Cell(ctx, shares, ctx.frac_bits), torch.float32)
 
 
-def _send(ctx: Context, place: int, value: Any) -> SecretTensor:
+def _send(ctx: Context, place: int, value: Any, classes: int | None) -> SecretTensor:
     tensor = value.detach() if isinstance(value, Tensor) else torch.as_tensor(value)
+    if classes is not None:
+        tensor = _one_hot(tensor, classes)
     label = torch.float32 if tensor.is_floating_point() else torch.bool if tensor.dtype == torch.bool else torch.int64
     if tensor.dim() > 12 or tensor.numel() > ENTRIES_MAX:
         raise ShapeError(f"a secret tensor has at most 12 dimensions and 2^28 entries, not {list(tensor.shape)}")
@@ -196,34 +205,58 @@ def _send(ctx: Context, place: int, value: Any) -> SecretTensor:
     else:
         words = ctx.fixed.integers(tensor, what="secret tensor")
     sizes = [*tensor.shape, *[0] * (12 - tensor.dim())]
-    header = np.frombuffer(_SHAPE.pack(_DTYPES.index(label), tensor.dim(), *sizes), dtype=np.int8)
+    code = _DTYPES.index(label) if classes is None else _LABELS
+    header = np.frombuffer(_SHAPE.pack(code, tensor.dim(), *sizes), dtype=np.int8)
     others = [peer for peer in range(len(ctx.session.parties)) if peer != place]
     ctx.session.exchange("shape", dict.fromkeys(others, header), {})
-    return _made(ctx, place, words, tuple(tensor.shape), label)
+    return _made(ctx, place, words, tuple(tensor.shape), code)
 
 
-def _receive(ctx: Context, place: int) -> SecretTensor:
+def _one_hot(tensor: Tensor, classes: int) -> Tensor:
+    if tensor.is_floating_point() or tensor.dtype == torch.bool or tensor.is_complex():
+        raise Misuse(f"labels are whole numbers, not {tensor.dtype}", hint="cast them with y.to(torch.int64)")
+    bad = ((tensor < 0) | (tensor >= classes)).nonzero()
+    if len(bad):
+        # The index is the owner's own and seen by nobody else; the label itself stays out of the message.
+        raise NotRepresentable(
+            f"label {bad[0].tolist()} is not one of {classes} classes", hint=f"number the classes 0 to {classes - 1}"
+        )
+    return nn.functional.one_hot(tensor.to(torch.int64), classes)
+
+
+def _receive(ctx: Context, place: int, classes: int | None) -> SecretTensor:
     arrived = ctx.session.exchange("shape", {}, {place: ((_SHAPE.size,), np.dtype(np.int8))})[place]
-    shape, label = _announced(arrived.tobytes(), ctx.session.parties[place])
-    return _made(ctx, place, None, shape, label)
+    owner = ctx.session.parties[place]
+    shape, code = _announced(arrived.tobytes(), owner)
+    announced = shape[-1] if code == _LABELS else None
+    if announced != classes:
+        said = ["no labels" if count is None else f"labels of {count} classes" for count in (announced, classes)]
+        raise PeerDiverged(
+            f"{owner} shares {said[0]}, and our program expects {said[1]}",
+            hint="all parties must run the same program, with the same `classes`",
+        )
+    return _made(ctx, place, None, shape, code)
 
 
-def _announced(header: bytes, owner: str) -> tuple[tuple[int, ...], torch.dtype]:
-    """Shape and label of an input, as its owner announced them; checked before anything is allocated for it."""
+def _announced(header: bytes, owner: str) -> tuple[tuple[int, ...], int]:
+    """Shape and kind of an input, as its owner announced them; checked before anything is allocated for it."""
     code, dims, *sizes = _SHAPE.unpack(header)
     shape = tuple(sizes[:dims])
     # A size of 0 makes the product 0 whatever the others are, so it counts as 1 here.
     entries = math.prod(max(size, 1) for size in shape)
-    sound = code < len(_DTYPES) and dims <= 12 and min(sizes) >= 0 and not any(sizes[dims:])
+    sound = code <= _LABELS and 12 >= dims >= (code == _LABELS) and min(sizes) >= 0 and not any(sizes[dims:])
     if not sound or entries > ENTRIES_MAX:
         raise PeerGarbage(f"{owner} announced an impossible tensor", hint=f"ask {owner} what it runs")
-    return shape, _DTYPES[code]
+    return shape, code
 
 
 def _made(
-    ctx: Context, place: int, words: np.ndarray | None, shape: tuple[int, ...], label: torch.dtype
+    ctx: Context, place: int, words: np.ndarray | None, shape: tuple[int, ...], code: int
 ) -> SecretTensor:
     shares = ctx.protocol.share(place, words, shape)
+    if code == _LABELS:
+        return labels.labelled(ctx, shares)
+    label = _DTYPES[code]
     return SecretTensor(Cell(ctx, shares, ctx.frac_bits if label == torch.float32 else 0), label)
 
 
