@@ -22,8 +22,6 @@ from tacit.protocols import Protocol, Shares
 from tacit.ring.kernels import mul
 
 FRAC = 16
-#: Shifts of the truncations of `training_step`, in order: scores, curve, gradient.
-SHIFTS = (FRAC, curves.guard_bits(curves.SIGMOID, FRAC), FRAC + 3)
 
 
 @dataclass(frozen=True)

@@ -143,11 +143,9 @@ class Imagined:
             return payload
         # Who is shown a value could write down the component it lacks.
         value, masks = self.world.fixed
-        first, last = (int(mask) for mask in masks[:2])
-        components = [first, value - first - last, last]
-        own = sum(components[place % 3] for place in (self.world.victim, self.world.victim + 1))
+        first, last = masks[:1], masks[1:2]
         ring = Ring(self.world.ring_bits)
-        lacking = ring.wrap(np.array([value - own]))
+        lacking = ring.wrap([last, first, value - first - last][self.world.victim])
         return bytes(ring.to_wire(np.repeat(lacking, self.world.runs)).tobytes())
 
     def abort(self, reason: str) -> None:
@@ -193,11 +191,8 @@ def ideal(world: World, wire: np.ndarray | None) -> np.ndarray:
         bit = value >> (row.variables.get("width", world.ring_bits) - 1) & 1
         return np.full((1, world.runs), bit)
     model = Model(frac_bits=2)
-    r = [int(ring.wrap(-masks[at] - masks[at + 1])) for at in (0, 2)]
-    words = [
-        torch.tensor([[held + mask], [-mask]], dtype=torch.int64)
-        for held, mask in zip((value, int(ring.wrap(np.array([3 - value]))[0])), r, strict=True)
-    ]
+    r = [ring.wrap(-masks[at : at + 1] - masks[at + 1 : at + 2]) for at in (0, 2)]
+    words = [torch.as_tensor(np.stack([held + mask, -mask])) for held, mask in zip((value, 3 - value), r, strict=True)]
     odd = [Bits(planes.pack(np.array([bit]))[None], 1) for bit in (value & 1, 1 - (value & 1))]
     found = row.call(model, Inputs(*words, *odd, np.array([value])))
     if isinstance(found, Bits):

@@ -10,9 +10,8 @@ import hashlib
 import numpy as np
 import pytest
 
-from kit.distinguisher import SHIFTS, chance, right_guesses, training_step, two_inputs, views
+from kit.distinguisher import chance, right_guesses, training_step, two_inputs, views
 from kit.parties import run_gates
-from kit.replay import Noting
 from kit.sharing import opened
 from tacit.protocols import Plain
 
@@ -47,19 +46,6 @@ def test_the_two_inputs_of_the_game_differ_and_lead_to_different_weights(victim:
     assert np.abs(weights[:, 0::2] - weights[:, :1]).max() <= 4  # equal but for rounding
     exact = run_gates(lambda p: training_step(p, data), Plain)[0][0].numpy()
     assert np.abs(weights - exact).max() <= 4
-
-
-def test_the_shifts_of_the_step_are_as_listed() -> None:
-    data = two_inputs(2, np.array([0, 1] * 32), rows=1)
-    seen: list[int] = []
-
-    class Listing(Noting):
-        def _truncate_deal(self, mask, shift, *, dealt):
-            seen.append(shift)
-            return super()._truncate_deal(mask, shift, dealt=dealt)
-
-    run_gates(lambda p: training_step(p, data), Listing)
-    assert tuple(seen) == SHIFTS
 
 
 def test_the_interval_of_chance_holds_all_but_one_in_ten_thousand() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,16 @@ import pytest
 
 from kit.parties import View, run_gates
 from kit.sharing import any_word, deal, opened
+from tacit.crypto.primitives import Stream
 from tacit.functions import compare
 from tacit.protocols import Masked, Protocol, Shares
-from tacit.protocols.interface import Choice
+from tacit.protocols.interface import Choice, Pieces, Threshold
 from tacit.protocols.rounds import Round, Steps, in_turn, nobody_ahead
 from tacit.ring.kernels import mul
+from tacit.session.randomness import Randomness
 
 COUNT = 1000
+ROW = np.arange(16, dtype=np.int64) ** 3
 #: Steps on x and y = 7 - x, what they compute, and whether that is exact or to one unit.
 STEPS: dict[str, tuple[Callable[[Protocol, Shares, Shares], Steps[Any]], Callable[[Any, Any], Any], bool]] = {
     "product": (lambda p, x, y: p.steps("product", mul, x, y), lambda x, y: x * y, True),
@@ -24,6 +27,9 @@ STEPS: dict[str, tuple[Callable[[Protocol, Shares, Shares], Steps[Any]], Callabl
     "truncate": (lambda p, x, y: p.steps("truncate", x, 11), lambda x, y: x >> 11, False),
     "positive": (lambda p, x, y: _kept_if_negative(p, x, y), lambda x, y: np.where(x < 0, y, 0), True),
     "zero": (lambda p, x, y: _is_zero(p, x), lambda x, y: (x == 0).astype(np.int64), True),
+    "thresholds": (lambda p, x, y: _least(p, x), lambda x, y: (x >= 9).astype(np.int64), True),
+    "lookup": (lambda p, x, y: _looked_up(p, x), lambda x, y: ROW[x % 16], True),
+    "count": (lambda p, x, y: _counted(p, x), lambda x, y: ROW[(x >= 9).astype(int) + (x >= 99)], True),
 }
 
 
@@ -37,6 +43,22 @@ def _kept_if_negative(p: Protocol, x: Shares, y: Shares) -> Steps[Shares]:
 
 def _is_zero(p: Protocol, x: Shares) -> Steps[Shares]:
     return (yield from p.steps("from_bits", (yield from p.steps("is_zero", x)), tuple(x.shape[1:])))
+
+
+def _least(p: Protocol, x: Shares) -> Steps[Shares]:
+    bits = yield from p.steps("at_least", x, [Threshold(0, 99), Threshold(0, 9)], 40)
+    return (yield from p.steps("from_bits", bits.plane(1), tuple(x.shape[1:])))
+
+
+def _looked_up(p: Protocol, x: Shares) -> Steps[Shares]:
+    (found,) = yield from p.steps("lookup", x, 0, [Pieces(ROW[None], ())])
+    return found
+
+
+def _counted(p: Protocol, x: Shares) -> Steps[Shares]:
+    bits = yield from p.steps("at_least", x, [Threshold(0, 99), Threshold(0, 9)], 40)
+    (found,) = yield from p.steps("lookup_count", bits, [Pieces(ROW[None], ())])
+    return found
 
 
 def values(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -69,11 +91,12 @@ def test_in_every_turn_the_result_is_right_and_nobody_writes_to_the_helper(
 
 
 @pytest.mark.parametrize("name", STEPS)
-@pytest.mark.parametrize("count", [192, 193, 511, 1000])
-def test_roles_by_turns_give_the_same_for_every_length(
-    name: str, count: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("count", "slab"), [(384, 768), (385, 768), (511, 768), (1000, 1536), (1000, 960), (1000, 384)])
+def test_roles_by_turns_give_the_same_for_every_length_and_slab(
+    name: str, count: int, slab: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Masked, "rotated_from", 192)
+    monkeypatch.setattr(Masked, "slab", slab)
     steps, want, exact = STEPS[name]
     x, y, m = (part[..., :count] for part in values(rng))
 
@@ -85,10 +108,12 @@ def test_roles_by_turns_give_the_same_for_every_length(
     assert agrees(opened(got), want(x, y), exact)
 
 
+@pytest.mark.parametrize("slab", [1536, 384])
 def test_parts_lie_side_by_side_in_the_result_and_keep_the_shape(
-    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+    slab: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Masked, "rotated_from", 192)
+    monkeypatch.setattr(Masked, "slab", slab)
     x, y, m = values(rng)
 
     def work(p: Masked) -> tuple[Shares, Shares, Shares]:
@@ -103,21 +128,51 @@ def test_parts_lie_side_by_side_in_the_result_and_keep_the_shape(
     assert all(result.is_contiguous() for result in kept)
 
 
-def test_no_two_turns_draw_from_one_stream() -> None:
-    drawn: dict[int, set[tuple[int, str]]] = {turn: set() for turn in range(3)}
+class Noted(Randomness):
+    """Notes the purpose of every draw."""
 
-    def work(p: Masked) -> None:
+    def __init__(self, pair_keys: Mapping[int, bytes], session_id: bytes) -> None:
+        super().__init__(pair_keys, session_id)
+        self.purposes: set[str] = set()
+
+    def _stream(self, peer: int, purpose: str) -> Stream:
+        self.purposes.add(purpose)
+        return super()._stream(peer, purpose)
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_every_draw_of_a_gate_has_its_turn_in_its_address(name: str, rng: np.random.Generator) -> None:
+    # One key pads different things in different turns: without the turn, two messages would share a pad.
+    steps, _, _ = STEPS[name]
+    x, y, _ = values(rng)
+
+    def work(p: Masked) -> list[set[str]]:
+        noted = p.session.randomness
+        assert isinstance(noted, Noted)
+        found = []
         for turn in range(3):
-            before = set(p.session.randomness._streams)
-            p.run(in_turn(turn, p.turned(turn).steps("product", mul, p.public(ones), p.public(ones))))
-            if p.session.place == 0:
-                drawn[turn] = {(peer, purpose) for peer, purpose, _ in set(p.session.randomness._streams) - before}
+            noted.purposes = set()
+            p.run(in_turn(turn, steps(p.turned(turn), deal(p, x), deal(p, y))))
+            found.append(noted.purposes)
+        return found
 
-    ones = np.ones(4, dtype=np.int64)
-    run_gates(work, Masked)
-    assert all(drawn.values())
-    assert not drawn[0] & drawn[1]
-    assert not drawn[1] & drawn[2]
+    for by_turn in run_gates(work, Masked, randomness=Noted):
+        assert all(by_turn)
+        assert not any(purpose.startswith("turn") for purpose in by_turn[0])
+        for turn in (1, 2):
+            assert all(purpose.startswith(f"turn {turn}: ") for purpose in by_turn[turn])
+
+
+@pytest.mark.parametrize("kind", ["plain", "replicated3", "masked"])
+def test_words_of_a_choice_are_memory_of_their_own(kind: str, rng: np.random.Generator) -> None:
+    x, y, m = values(rng)
+
+    def work(p: Protocol) -> Shares:
+        choice = compare.negative(p, deal(p, x, *m[:2]))
+        p.as_words(choice, (COUNT,)).zero_()
+        return p.choose(choice, deal(p, y, *m[2:]))
+
+    assert np.array_equal(opened(run_gates(work, kind)), np.where(x < 0, y, 0))
 
 
 def test_a_gate_in_which_all_deal_counts_the_round_of_dealing() -> None:

@@ -359,7 +359,7 @@ def convolved(x: tuple[int, ...], w: tuple[int, ...], *args: Any, sides: Iterabl
         call = given(*args) if bias else lambda op, x, w: op(x, w, None, *args)
         add(aten.convolution.default, *operands, call=call, title=f"{args} ")
     shape = aten.convolution(torch.empty(x, device="meta"), torch.empty(w, device="meta"), None, *args).shape
-    for known in {side[:2] for side in sides}:
+    for known in sorted({side[:2] for side in sides}):
         x_, w_ = (Operand(size, "real", side == "s", layout) for size, side in zip((x, w), known, strict=True))
         for grad in (Operand(tuple(shape)), Operand(tuple(shape), "real", False)):
             if not (grad.secret or x_.secret or w_.secret):

@@ -33,7 +33,8 @@ SHOWING: dict[str, Callable[[Tensor], object]] = {
     "nonzero": lambda x: x.nonzero(), "mask": lambda x: x[x > 0], "masked_select": lambda x: x.masked_select(x > 0),
     "unique": lambda x: x.unique(), "secret index": lambda x: x[secret([0, 1])],
     "secret gather": lambda x: x.gather(0, secret([0])), "repeat": lambda x: x.repeat_interleave(secret([1, 2, 3])),
-    "multinomial": lambda x: x.multinomial(1), "sort": torch.sort, "topk": lambda x: x.topk(2), "median": torch.median, "bincount": lambda x: secret([1, 2]).bincount(),
+    "multinomial": lambda x: x.multinomial(1), "sort": torch.sort, "topk": lambda x: x.topk(2), "median": torch.median,
+    "bincount": lambda x: secret([1, 2]).bincount(),
     "pickle": pickle.dumps, "save": lambda x: torch.save({"x": x}, io.BytesIO()),
     "save module": lambda x: torch.save(tacit.secret(nn.Linear(2, 2)).state_dict(), io.BytesIO()),
     "share_memory": lambda x: x.share_memory_(), "dlpack": lambda x: torch.from_dlpack(x),
@@ -105,7 +106,7 @@ class Outer(nn.Module):
 def test_an_operator_without_a_row_names_itself_its_module_and_the_nearest_rows() -> None:
     with pytest.raises(RefusedOp) as caught:
         tacit.secret(nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.CELU())))(secret([[1.0, 2.0]]))
-    assert "aten.elu.default in 1.0 (CELU)" in caught.value.message
+    assert "aten.celu.default in 1.0 (CELU)" in caught.value.message
     assert "gelu" in str(caught.value.hint)
 
 
@@ -116,7 +117,7 @@ def test_the_module_path_starts_at_the_outermost_module() -> None:
 
 def test_nothing_without_a_row_falls_through_to_plain_text() -> None:
     x = secret([1.0, 2.0])
-    for attempt in (torch.sin, torch.atan, torch.fft.fft, torch.special.gammaln, torch.erfinv, torch.logcumsumexp,
+    for attempt in (torch.sin, torch.atan, torch.fft.fft, torch.special.gammaln, torch.erfinv, torch.lgamma,
                     torch.floor, torch.histc, torch._neg_view, lambda x: torch.complex(x, x), lambda x: x // 2):
         with pytest.raises(RefusedOp, match="no row for aten"):
             attempt(x)

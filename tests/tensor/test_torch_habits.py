@@ -414,7 +414,7 @@ def test_splits_and_dicts_collate_too() -> None:
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_worker_processes_of_a_loader_are_refused() -> None:
     loader = DataLoader(TensorDataset(secret(torch.arange(6.0))), batch_size=2, num_workers=1)
-    with pytest.raises(Exception, match=r"plain tensor|pickle"):
+    with pytest.raises(Exception, match=r"forked|plain tensor|pickle"):
         next(iter(loader))
 
 

@@ -23,7 +23,10 @@ from tacit.session.participate import Settings, take_part
 Keep = Callable[[dict[str, Any]], None]
 
 _ANY_TWO = "semi-honest; any two parties together can read everything"
-PROTECTION = {"replicated3": _ANY_TWO, "masked": f"{_ANY_TWO}; the third party only deals, and receives results"}
+PROTECTION = {
+    "replicated3": _ANY_TWO,
+    "masked": f"{_ANY_TWO}; the third party only deals, of large tensors each party a third",
+}
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,8 @@ class Choice:
 class Threshold(NamedTuple):
     """The question whether floor((x + u) / 2^shift) >= bound, where u in [0, 2^shift) is the rounding offset of x.
 
-    The same x is cut with the same u by every threshold and every lookup, so they agree on which cell x lies in.
+    Within one `elementwise` the same x is cut with the same u by every threshold and every lookup, so they agree on
+    which cell x lies in. Between calls the roles of a protocol, and with them u, may be others.
     """
 
     shift: int
@@ -232,16 +233,23 @@ class Protocol(ABC):
         return self.product(mul, self.from_bits(bit, tuple(x.shape[1:])), x)
 
     def choose(self, choice: Choice, x: Shares) -> Shares:
-        """x where the bit is 1, 0 elsewhere, exactly; elements in the order of those that were compared."""
-        return self.product(mul, self.as_words(choice, tuple(x.shape[1:])), x)
+        """x where the bit is 1, 0 elsewhere, exactly; elements in the order of those that were compared.
+
+        Of the first two uses of one choice neither may run abreast with the other.
+        """
+        return self.product(mul, self._words_of(choice).reshape(x.shape), x)
 
     def as_words(self, choice: Choice, shape: tuple[int, ...]) -> Shares:
-        """The bit as ring elements 0 and 1 of the given shape."""
+        """The bit as ring elements 0 and 1 of the given shape, in memory of their own."""
+        words = self._words_of(choice)
+        return words.reshape(words.shape[0], *shape).clone()
+
+    def _words_of(self, choice: Choice) -> Shares:
         (kept,) = choice.parts
         if kept.words is None:
             kept.words = self.from_bits(kept.bit, (kept.bit.count,))
         words: Shares = kept.words
-        return words.reshape(words.shape[0], *shape)
+        return words
 
     def unless(self, choice: Choice) -> Choice:
         """The choice by the opposite bit; local."""

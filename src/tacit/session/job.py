@@ -68,7 +68,7 @@ class Job:
 
     parties: tuple[Party, ...] = ()
     name: str | None = None
-    protocol: str = "replicated3"
+    protocol: str = "masked"
     frac_bits: int = 16
     ring_bits: int = 64
     transport: str = "tls"

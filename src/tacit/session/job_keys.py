@@ -153,7 +153,7 @@ TOP: Mapping[str, Key] = {
     "version": Key("the whole number 1, the only version so far", _whole(1, 1), "1", required=True),
     "name": Key("a text of 1 to 80 printable characters", _text(80), '"fraud"'),
     "protocol": Key(
-        "a name of lower-case letters, digits and _", _text(40, r"[a-z0-9_]+"), '"replicated3"', "replicated3"
+        "a name of lower-case letters, digits and _", _text(40, r"[a-z0-9_]+"), '"masked"', "masked"
     ),
     "frac_bits": Key("a whole number from 8 to 24", _whole(8, 24), "16", 16),
     "ring_bits": Key("the whole number 64, the only ring so far", _whole(64, 64), "64", 64),

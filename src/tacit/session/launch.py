@@ -159,7 +159,7 @@ def simulate(
     function: Callable[[], Result],
     parties: int | Sequence[str] = 3,
     *,
-    protocol: str = "replicated3",
+    protocol: str = "masked",
     frac_bits: int = 16,
     seed: int | None = None,
     transport: str | None = None,
@@ -172,7 +172,7 @@ def simulate(
 
     function    takes no arguments; closures and functions of a notebook are fine. tacit.party() says who it is.
     parties     how many, or their names.
-    protocol    "replicated3" and "masked" need three parties; "plain" takes any number and protects nothing.
+    protocol    "masked" and "replicated3" need three parties; "plain" takes any number and protects nothing.
     seed        public seed of initial weights and shuffles; agreed afresh when None.
     transport   "tls" or "frames": the parties meet over loopback with throw-away keys, as machines would, and all that
                 travels is encrypted. When None they use plain local sockets, which are faster to make and to use.

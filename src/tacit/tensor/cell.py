@@ -33,6 +33,7 @@ GUARD_BITS = 12
 
 POSITIVE = "positive"  # memo: the choice [x > 0]; a ReLU's backward pass needs it again
 CHOICE = "choice"  # memo: the bits themselves, of a comparison whose words nobody needs yet
+IDLE = "idle"  # memo: of a promise that no gradient needs; sums and products of it are promises too
 KNOWN = "known"  # memo: the value itself as a plain tensor, where every party knows it
 OUTLINE = "outline"  # memo: of a promise, a tensor without memory whose strides the shares will have
 CHOICES = "choices"  # memo: of indices of a maximum, who won; see choosing
@@ -206,6 +207,9 @@ class Cell:
 
         Meanwhile this cell remembers what `value` remembers. What the promise computes on must never be written to.
         """
+        if self._storage is None and value.shape == self.shape:
+            self._promise_instead(value)
+            return
         if self._storage is None:
             self._keep_promise()
         assert self._shares is not None
@@ -216,6 +220,17 @@ class Cell:
         self._storage.pending = self, value
         self._storage.writes += 1
         self.inherit(value)
+
+    def _promise_instead(self, value: Cell) -> None:
+        """Nobody has looked yet: the new value is promised in the place of the old one, and lies as that would have."""
+        like = self.recall(OUTLINE) if self.recall(KNOWN) is None else self.recall(KNOWN)
+        outline = torch.empty(self.shape, device="meta") if like is None else like.to("meta")
+
+        def keep() -> tuple[Shares, int]:
+            return laid_out(value.shares, outline), value.frac_bits
+
+        self._promise = keep
+        self._memo, self._memo_writes = {**value._memo, OUTLINE: outline}, 0
 
     def store(self, shares: Shares, frac_bits: int) -> None:
         """Overwrite this cell's memory in place, so that every view of it sees the new value."""

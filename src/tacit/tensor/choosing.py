@@ -75,7 +75,7 @@ def argmin(x: SecretTensor, dim: int | None = None, keepdim: bool = False) -> Se
 
 
 def scatter(x: Tensor, dim: int, index: Tensor, source: Tensor) -> SecretTensor:
-    """x with the source at the places of a maximum's indices: the backward row of `max` along a dimension."""
+    """x with the source at the places of a maximum's indices: the backward row of a maximum along a dimension."""
     if not isinstance(index, SecretTensor):
         raise refuse("scatter has a row for the gradient of max only", "use index_put: y[indices] = values")
     won: Won | None = index._cell.recall(CHOICES)
@@ -91,8 +91,8 @@ def max_pool2d(
     x: SecretTensor,
     kernel_size: Sequence[int],
     stride: Sequence[int] = (),
-    padding: Sequence[int] = (0,),
-    dilation: Sequence[int] = (1,),
+    padding: Sequence[int] = (0, 0),
+    dilation: Sequence[int] = (1, 1),
     ceil_mode: bool = False,
 ) -> tuple[SecretTensor, SecretTensor]:
     """The largest of each window, and its place in the plane as a secret."""

@@ -14,7 +14,7 @@ from torch import Tensor
 from tacit.functions import softmax as functions
 from tacit.protocols import Shares
 from tacit.tensor import labels, linear, losses, smooth
-from tacit.tensor.cell import LOGITS, SUMS, Cell, known, rescaled
+from tacit.tensor.cell import IDLE, LOGITS, SUMS, Cell, known, rescaled
 from tacit.tensor.losses import MEAN, NONE
 from tacit.tensor.operands import Operand, axis, cell_of, context_of, made, refuse, scaled
 from tacit.tensor.secret import SecretTensor
@@ -54,6 +54,7 @@ def log_softmax(x: SecretTensor, dim: int, half_to_float: bool = False) -> Secre
 
     cell = Cell(context, None, promise=keep, shape=shape)
     cell.remember(LOGITS, logits)
+    cell.remember(IDLE, True)
     return SecretTensor(cell, x.dtype)
 
 

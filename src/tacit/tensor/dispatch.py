@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from tacit.errors import NotRepresentable, RefusedOp, ShapeError
-from tacit.tensor.cell import KNOWN, Context, known, laid_out
+from tacit.tensor import losses
+from tacit.tensor.cell import IDLE, KNOWN, Context, known, laid_out
 from tacit.tensor.operands import find_cell, made
 from tacit.tensor.secret import SecretTensor
 from tacit.tensor.table import OPS, Refusal
@@ -42,6 +43,8 @@ def dispatch(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         args, kwargs, secret = _opened(func, args, kwargs)
         if not secret:
             return _on_known(cell.context, func, args, kwargs)
+        if row.kind in ("sum", "product") and not _written(func) and any(map(_is_idle, args)):
+            return _postponed(cell.context, func, row.run, args, kwargs)
     with cell.context.session.meter.measure(_short_name(func)):
         try:
             result = row.run(*args, **kwargs)
@@ -59,27 +62,28 @@ def _opened(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[t
     A tensor that is written to stays what it is, and counts as secret unless its present value is known.
     """
     written = _written(func)
-    secret = False
-
-    def plain(value: Any) -> Any:
-        nonlocal secret
-        if isinstance(value, SecretTensor):
-            value_known = value._cell.recall(KNOWN)
-            if value_known is not None:
-                return value_known
-            secret = True
-        elif isinstance(value, list | tuple):
-            return [plain(entry) for entry in value]
-        return value
-
-    opened = tuple(plain(value) for value in args)
-    opened_kwargs = {key: plain(value) for key, value in kwargs.items()}
+    secret: list[SecretTensor] = []
+    opened = tuple(_plain(value, secret) for value in args)
+    opened_kwargs = {key: _plain(value, secret) for key, value in kwargs.items()}
     for position, name in written:
         if position < len(args):
             opened = (*opened[:position], args[position], *opened[position + 1 :])
         elif name in kwargs:
             opened_kwargs[name] = kwargs[name]
-    return opened, opened_kwargs, secret
+    return opened, opened_kwargs, bool(secret)
+
+
+# Not a function inside the one above: calling itself it would be a cycle, and every operator would leave one behind.
+def _plain(value: Any, secret: list[SecretTensor]) -> Any:
+    """The value with known tensors in the open; those that are not known are added to `secret`."""
+    if isinstance(value, SecretTensor):
+        value_known = value._cell.recall(KNOWN)
+        if value_known is not None:
+            return value_known
+        secret.append(value)
+    elif isinstance(value, list | tuple):
+        return [_plain(entry, secret) for entry in value]
+    return value
 
 
 def _on_known(context: Context, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -97,6 +101,17 @@ def _on_known(context: Context, func: Any, args: tuple[Any, ...], kwargs: dict[s
     target._cell.store(fresh.shares, fresh.frac_bits)
     target._cell.remember(KNOWN, laid_out(value[None], target)[0])
     return target
+
+
+def _is_idle(value: Any) -> bool:
+    return isinstance(value, SecretTensor) and value._cell.promised and value._cell.recall(IDLE) is not None
+
+
+def _postponed(context: Context, func: Any, run: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> SecretTensor:
+    """The row on a value that nobody has asked for: a promise again. A loss may be made of several operators."""
+    like = _like_torch(func, tuple(map(_outline, args)), tuple(map(_outline, kwargs.items())))
+    result = losses.promised(context, lambda *operands: run(*operands, **kwargs), args, tuple(like.shape))
+    return result if like.dtype == result.dtype else SecretTensor(result._cell, like.dtype)
 
 
 def _in_layout(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any) -> Any:
@@ -130,7 +145,7 @@ class _Outline(NamedTuple):
 def _outline(value: Any) -> Any:
     if isinstance(value, Tensor):
         return _Outline(tuple(value.shape), tuple(value.stride()), value.dtype)
-    return tuple(map(_outline, value)) if isinstance(value, tuple) else value
+    return tuple(map(_outline, value)) if isinstance(value, tuple | list) else value
 
 
 @lru_cache(maxsize=1024)

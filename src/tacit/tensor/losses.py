@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from tacit.tensor import linear, nonlinear
-from tacit.tensor.cell import Cell, Context, joint_shape
+from tacit.tensor.cell import IDLE, Cell, Context, joint_shape
 from tacit.tensor.operands import Operand, cell_of, context_of
 from tacit.tensor.secret import SecretTensor
 
@@ -71,7 +71,9 @@ def promised(
             cell = value(*kept)._cell
         return cell.shares, cell.frac_bits
 
-    return SecretTensor(Cell(context, None, promise=keep, shape=shape), torch.float32)
+    cell = Cell(context, None, promise=keep, shape=shape)
+    cell.remember(IDLE, True)
+    return SecretTensor(cell, torch.float32)
 
 
 def _snapshot(operand: Any) -> Any:

