@@ -37,7 +37,7 @@ def test_every_line_of_the_page_has_its_test() -> None:
     page = (here.parents[1] / "docs" / "spec" / "wire.md").read_text(encoding="utf-8")
     named = re.findall(r"\| `(test_\w+)` \|", page.split("\n## Bulk frames\n")[1])
     tests = "".join(path.read_text(encoding="utf-8") for path in here.glob("test_bulk_*.py"))
-    assert len(named) == 23
+    assert len(named) == 25
     assert [name for name in named if f"def {name}(" not in tests] == []
 
 
@@ -478,6 +478,63 @@ def test_pings_are_read_in_the_middle_of_a_long_message_and_are_no_progress(alic
     alice.mesh.collect(3, "mm", {1: room})
     assert room == TEXT
     assert link.moved_bytes == len(TEXT) + 3 * TAG_BYTES
+
+
+# -- what breaks off on our own side
+
+
+def test_after_an_interruption_the_old_array_is_not_filled_by_the_next_message(alice: Alice) -> None:
+    class Interruption(BaseException):
+        pass
+
+    def serve(events: object) -> None:
+        raise Interruption
+
+    alice.mesh._serve = serve  # type: ignore[method-assign]
+    with pytest.raises(Interruption):
+        alice.hear(sealed()[0])
+    del alice.mesh._serve  # type: ignore[method-assign]
+    alice.bulk.sendall(b"".join(sealed()[1:]))
+    with pytest.raises(Misuse, match=r"Interruption broke off an exchange.*step 3 mm"):
+        alice.mesh.exchange(4, "mm", {}, {1: bytearray(len(TEXT))})
+
+
+@pytest.mark.parametrize("fault", [Misuse("a fork"), Trouble("key limit"), KeyboardInterrupt()])
+def test_a_frame_that_could_not_be_sealed_is_followed_by_nothing(alice: Alice, fault: BaseException) -> None:
+    """Above all not by the frame before it, which lies in the same memory."""
+    seal, count = alice.end._sealer.seal, iter(range(10))
+
+    def fails_once(*arguments: memoryview) -> None:
+        if next(count) == 1:
+            raise fault
+        seal(*arguments)  # type: ignore[arg-type]
+
+    alice.end._sealer.seal = fails_once  # type: ignore[method-assign, assignment]
+    with pytest.raises(type(fault)):
+        alice.mesh.exchange(3, "mm", {1: TEXT}, {})
+    with pytest.raises(type(fault) if isinstance(fault, Trouble) else Misuse):
+        alice.mesh.exchange(4, "mm", {1: TEXT}, {})
+    alice.end.queue(HEADER, memoryview(TEXT))
+    with pytest.raises(EOFError, match="given up"):
+        alice.end.push()
+    alice.mesh.close()
+    assert len(alice.bulk.recv(1000)) == FRAME_BYTES + TAG_BYTES
+    assert alice.bulk.recv(1000) == b""
+
+
+def test_one_push_ends_after_a_bounded_amount_although_more_would_fit(
+    alice: Alice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bulk_module, "TURN_BYTES_MAX", 2 * (FRAME_BYTES + TAG_BYTES))
+    alice.end.queue(HEADER, memoryview(TEXT))
+    assert alice.end.push() == 2 * (FRAME_BYTES + TAG_BYTES)
+    assert alice.end.push() == len(TEXT) - 2 * FRAME_BYTES + TAG_BYTES
+    assert alice.end.push() == 0
+
+
+def test_an_idle_bulk_connection_is_kept_open(alice: Alice) -> None:
+    assert alice.end._sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+    assert alice.end._sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
 
 
 def test_no_key_and_no_content_is_in_a_repr_or_an_error(alice: Alice) -> None:

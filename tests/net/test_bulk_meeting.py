@@ -6,18 +6,21 @@ The page is docs/spec/wire.md, "Bulk frames".
 from __future__ import annotations
 
 import contextlib
+import errno
+import gc
 import select
 import socket
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from concurrent.futures import Future, ThreadPoolExecutor
 from time import monotonic
 
 import pytest
 
-from tacit.errors import PeerAbsent, PeerLost, PeerStopped
+from tacit.errors import PeerAbsent, PeerGarbage, PeerLost, PeerStopped
 from tacit.net import bulk_meeting
 from tacit.net.bulk_meeting import CALL_BYTES, GUESTS_MAX, NONCE_BYTES, PROOF_BYTES, BulkMeeting, Terms
-from tacit.net.channel import SocketChannel, socket_pairs
+from tacit.net.channel import NO_ROOM_REST_S, SocketChannel, socket_pairs
+from tacit.net.frames import Kind, encode_abort, encode_header
 from tacit.net.mesh import Mesh
 
 NAMES = ("alice", "bob", "crypto-producer")
@@ -29,24 +32,25 @@ QUIET_S = 0.05  # after this nothing more will come over loopback
 class Port:
     """Alice's open port, driven by hand: she awaits a second call of bob, and of nobody else."""
 
-    def __init__(self, parties: int = 2) -> None:
+    def __init__(self, parties: int = 2, addresses: Mapping[int, object] | None = None) -> None:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.setblocking(False)
         self.address = self.listener.getsockname()
-        self.meeting = BulkMeeting(0, NAMES, {}, self.listener)
+        self.meeting = BulkMeeting(0, NAMES, addresses or {}, self.listener)
         self.meeting.begin({1: SECRET, **({2: b"t" * 32} if parties == 3 else {})}, 0.0)
         self.now_s = 0.0
         self.callers: list[socket.socket] = []
         self.arrived: set[int] = set()
+        self.let_in = 0
         self.met = 0
 
     def accepted(self) -> int:
         """How many calls alice has accepted so far."""
-        return len(self.meeting._guests) + self.meeting.strangers.total() + len(self.arrived)
+        return len(self.meeting._guests) + self.meeting.strangers.total() + self.let_in
 
-    def call(self) -> tuple[socket.socket, bytes]:
+    def call(self, host: str = "127.0.0.1") -> tuple[socket.socket, bytes]:
         """A connection, and the number that alice said."""
-        sock = socket.create_connection(self.address)
+        sock = socket.create_connection(self.address, source_address=(host, 0))
         sock.settimeout(PATIENCE_S)
         self.callers.append(sock)
         self.met += 1
@@ -69,6 +73,7 @@ class Port:
             events = dict(poll.poll(QUIET_S * 1000))
             for place, bulk in self.meeting.advance(self.now_s, events).items():
                 self.arrived.add(place)
+                self.let_in += 1
                 bulk.close()
             if not events:
                 return
@@ -150,17 +155,58 @@ def test_a_call_replayed_on_another_connection_is_turned_away(port: Port) -> Non
     assert port.arrived == {1}
 
 
-def test_a_second_call_of_a_party_that_is_there_is_turned_away() -> None:
+def test_a_call_of_a_party_that_has_confirmed_is_turned_away() -> None:
     port = Port(parties=3)  # the third has not come, so the port is open
     first, nonce = port.call()
     first.sendall(words(nonce))
     port.turn()
     assert port.arrived == {1}
+    assert port.meeting.settle(1)
     again, nonce = port.call()
     again.sendall(words(nonce))
     port.refuses(again, arrived={1})
     assert port.meeting.absent() == [2]
     port.close()
+
+
+def test_a_party_whose_answer_was_lost_on_the_way_calls_again_and_is_let_in(port: Port) -> None:
+    first, nonce = port.call()
+    first.sendall(words(nonce))
+    port.turn(lambda: port.let_in == 1)
+    first.close()  # the answer did not come
+    again, nonce = port.call()
+    again.sendall(words(nonce))
+    port.turn(lambda: port.let_in == 2)
+    assert again.recv(1000) == Terms(SECRET, 1, 0, nonce, b"c" * NONCE_BYTES).listener_proof
+    assert port.meeting.absent() == []
+
+
+def test_words_that_were_held_up_do_not_replace_a_later_call(port: Port) -> None:
+    first, early = port.call()
+    again, late = port.call()
+    again.sendall(words(late))
+    port.turn(lambda: port.let_in == 1)
+    first.sendall(words(early))
+    port.refuses(first, arrived={1})
+    assert port.meeting.strangers == {"overtaken": 1}
+
+
+def test_a_connection_that_breaks_while_it_is_let_in_is_turned_away(
+    port: Port, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*arguments: object, **options: object) -> None:
+        raise OSError(errno.EINVAL, "gone")
+
+    sock, nonce = port.call()
+    sock.sendall(words(nonce))
+    with monkeypatch.context() as patch:
+        patch.setattr(Terms, "bulk", broken)
+        port.refuses(sock)
+    assert port.meeting.absent() == [1]
+    bob, nonce = port.call()
+    bob.sendall(words(nonce))
+    port.turn(lambda: port.let_in == 1)
+    assert port.arrived == {1}
 
 
 def test_strangers_and_dribblers_occupy_bounded_room_and_delay_nobody(port: Port) -> None:
@@ -171,7 +217,8 @@ def test_strangers_and_dribblers_occupy_bounded_room_and_delay_nobody(port: Port
         sock.sendall(b"\1")  # and then one byte at a time
         assert len(port.meeting._guests) <= GUESTS_MAX
     for sock in strangers[-5:]:
-        sock.sendall(b"x")
+        with contextlib.suppress(OSError):  # it may be one of those that were turned away
+            sock.sendall(b"x")
     bob, nonce = port.call()
     bob.sendall(words(nonce))
     port.turn()
@@ -184,6 +231,57 @@ def test_strangers_and_dribblers_occupy_bounded_room_and_delay_nobody(port: Port
     port.now_s = bulk_meeting.GUEST_S
     port.turn()
     assert not port.meeting._guests
+
+
+def test_strangers_do_not_crowd_out_a_caller_from_where_tls_met_the_party() -> None:
+    """Not even all that come within the round trip that bob's answer takes."""
+    port = Port(addresses={1: ("127.0.0.1", 4000)})
+    bob, nonce = port.call()
+    for _ in range(3 * GUESTS_MAX):
+        port.call("127.0.0.2")
+    bob.sendall(words(nonce))
+    port.turn(lambda: port.let_in == 1)
+    assert port.arrived == {1}
+    port.close()
+
+
+def test_who_comes_from_elsewhere_to_a_port_full_of_the_partys_neighbours_leaves_at_once() -> None:
+    port = Port(addresses={1: ("127.0.0.1", 4000)})
+    for _ in range(GUESTS_MAX):
+        port.call()
+    stranger = socket.create_connection(port.address, source_address=("127.0.0.2", 0))
+    port.callers.append(stranger)
+    port.met += 1
+    stranger.settimeout(PATIENCE_S)
+    port.refuses(stranger)
+    assert len(port.meeting._guests) == GUESTS_MAX
+    port.close()
+
+
+def test_among_equals_chance_decides_who_is_turned_away(port: Port, monkeypatch: pytest.MonkeyPatch) -> None:
+    guests = [port.call()[0] for _ in range(GUESTS_MAX)]
+    for number in (7, 0):
+        monkeypatch.setattr(bulk_meeting, "random_bytes", lambda count, number=number: number.to_bytes(count, "little"))
+        port.call()
+        assert guests.pop(number).recv(1) == b""
+
+
+def test_without_a_descriptor_left_the_port_rests_and_does_not_spin(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(socket.socket):
+        def accept(self) -> tuple[socket.socket, object]:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    with Full() as listener:
+        listener.bind(("127.0.0.1", 0))
+        meeting = BulkMeeting(0, NAMES, {}, listener)
+        meeting.begin({1: SECRET}, 0.0)
+        assert meeting.advance(5.0, {listener.fileno(): select.POLLIN}) == {}
+        assert meeting.interest() == {}
+        assert meeting.wake_s() == 5.0 + NO_ROOM_REST_S
+        meeting.advance(5.0 + NO_ROOM_REST_S, {})
+        assert meeting.interest() == {listener.fileno(): select.POLLIN}
+        assert meeting.wake_s() == float("inf")
+        meeting.close()
 
 
 def test_all_that_a_stranger_gets_is_a_fresh_random_number(port: Port) -> None:
@@ -340,14 +438,15 @@ def test_a_party_that_dies_while_the_others_open_bulk_connections_is_named_at_on
     two: Callable[..., list[Mesh]], pool: ThreadPoolExecutor
 ) -> None:
     alice, bob = two()
+    meeting = alice._bulk_meeting
+    assert meeting is not None
     begun_s = monotonic()
     waiting = opening(pool, alice)
     bob._links[0].channel.close()
     assert isinstance(waiting.exception(PATIENCE_S), PeerLost)
     assert monotonic() - begun_s < 3.0
     assert alice.culprit == 1
-    assert alice._bulk_meeting is not None
-    assert alice._bulk_meeting._listener is None  # the port is closed again
+    assert meeting._listener is None  # the port is closed again
 
 
 def test_a_port_that_refuses_a_second_connection_is_told(
@@ -360,3 +459,152 @@ def test_a_port_that_refuses_a_second_connection_is_told(
     assert isinstance(fault, PeerAbsent)
     assert "connection refused" in str(fault)
     assert "must let a second one through" in str(fault)
+
+
+def reachable(start: object) -> Iterator[object]:
+    """Everything that an object leads to; classes, modules and functions lead to the whole program and do not count."""
+    seen: set[int] = set()
+    ahead = [start]
+    while ahead:
+        thing = ahead.pop()
+        if id(thing) in seen or type(thing).__name__ in ("type", "ABCMeta", "module", "function", "EnumType"):
+            continue
+        seen.add(id(thing))
+        yield thing
+        ahead.extend(gc.get_referents(thing))
+
+
+def test_what_opened_the_connections_cannot_be_found_afterwards(
+    two: Callable[..., list[Mesh]], pool: ThreadPoolExecutor
+) -> None:
+    meshes = two()
+    assert all(SECRET not in [*reachable(mesh)] for mesh in meshes)
+    done = [pool.submit(mesh.open_bulk, {1 - mesh.me: bytes([115]) * 32}, patience_s=10.0) for mesh in meshes]
+    for future in done:
+        future.result(PATIENCE_S)
+    for mesh in meshes:
+        found = [thing for thing in reachable(mesh) if isinstance(thing, bytes) and len(thing) == 32]
+        link = mesh._links[1 - mesh.me]
+        assert link.bulk is not None
+        assert {*found} == {link.bulk._sealer._key, link.bulk._opener._key}
+        with pytest.raises(ValueError, match="no port"):
+            mesh.open_bulk({1 - mesh.me: SECRET}, patience_s=1.0)
+
+
+class Three:
+    """Alice's mesh, in `open_bulk`; the test speaks for bob and the producer, inside TLS and at her port."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        listener = socket.create_server(("127.0.0.1", 0))
+        listener.setblocking(False)
+        self.address = listener.getsockname()
+        ends = socket_pairs(3)
+        channels = {peer: SocketChannel(sock) for peer, sock in ends[0].items()}
+        self.mesh = Mesh(0, NAMES, channels, deadline_s=0.5, bulk_meeting=BulkMeeting(0, NAMES, {}, listener))
+        self.tls = {place: ends[place].pop(0) for place in (1, 2)}
+        for unused in (ends[1][2], ends[2][1]):
+            unused.close()
+        self.tls[1].settimeout(PATIENCE_S)
+        self.bulk: list[socket.socket] = []
+        self.opening = pool.submit(self.mesh.open_bulk, {1: SECRET, 2: SECRET}, patience_s=PATIENCE_S)
+
+    def call(self, place: int) -> None:
+        sock = socket.create_connection(self.address)
+        sock.settimeout(PATIENCE_S)
+        self.bulk.append(sock)
+        sock.sendall(words(sock.recv(NONCE_BYTES), place=place))
+        assert len(sock.recv(PROOF_BYTES)) == PROOF_BYTES
+
+    def heard(self, kind: Kind) -> None:
+        """Bob has heard this frame of alice, whatever she said before."""
+        while (said := self.tls[1].recv(1000))[-20] != kind:
+            assert said
+
+    def close(self) -> None:
+        self.mesh.abort("the test is over")
+        for sock in (*self.tls.values(), *self.bulk):
+            sock.close()
+
+
+@pytest.fixture
+def three(pool: ThreadPoolExecutor) -> Iterator[Three]:
+    three = Three(pool)
+    yield three
+    three.close()
+
+
+CONFIRM = encode_header(Kind.CONFIRM, 0, "", 0)
+
+
+def test_nobody_goes_on_before_all_have_said_that_they_can_and_deadlines_of_exchanges_wait(three: Three) -> None:
+    three.call(1)
+    three.tls[1].sendall(CONFIRM)
+    three.call(2)
+    three.heard(Kind.CONFIRM)
+    with pytest.raises(TimeoutError):  # the producer and bob may still call each other, for as long as parties may
+        three.opening.result(1.2)  # twice the deadline and more
+    three.tls[2].sendall(CONFIRM)
+    three.opening.result(PATIENCE_S)
+    assert three.mesh._patience.deadline_s == 0.5
+
+
+def test_last_words_behind_an_announcement_are_heard_by_one_who_still_waits_for_a_third(three: Three) -> None:
+    three.call(1)
+    three.call(2)
+    three.heard(Kind.CONFIRM)
+    payload = encode_abort(2, "it is wrong")
+    announcement = encode_header(Kind.DATA, 0, "x", 1 << 20)
+    three.tls[1].sendall(CONFIRM + announcement + encode_header(Kind.ABORT, 0, "", len(payload)) + payload)
+    three.tls[1].shutdown(socket.SHUT_WR)
+    fault = three.opening.exception(PATIENCE_S)
+    assert isinstance(fault, PeerStopped)
+    assert "it is wrong" in str(fault)
+    assert three.mesh.culprit == 2
+
+
+@pytest.mark.parametrize(
+    "said", [CONFIRM, encode_header(Kind.CONFIRM, 0, "", 32) + bytes(32)], ids=["too early", "with a payload"]
+)
+def test_a_confirm_too_early_or_with_a_payload_is_refused(three: Three, said: bytes) -> None:
+    if said != CONFIRM:
+        three.call(1)
+    three.tls[1].sendall(said)
+    fault = three.opening.exception(PATIENCE_S)
+    assert isinstance(fault, PeerGarbage)
+    assert three.mesh.culprit == 1
+
+
+def test_a_party_that_is_through_does_not_blame_one_whose_other_connection_does_not_come_about(
+    pool: ThreadPoolExecutor,
+) -> None:
+    """The port of alice lets bob through and not the producer; bob has nothing to complain of."""
+    ports = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+    silent = socket.create_server(("127.0.0.1", 0))
+    for port in ports:
+        port.setblocking(False)
+    where = [port.getsockname() for port in ports]
+    meetings = [
+        BulkMeeting(0, NAMES, {}, ports[0]),
+        BulkMeeting(1, NAMES, {0: where[0]}, ports[1]),
+        BulkMeeting(2, NAMES, {0: silent.getsockname(), 1: where[1]}, None),
+    ]
+    meshes = []
+    for place, owned in enumerate(socket_pairs(3)):
+        channels = {peer: SocketChannel(sock) for peer, sock in owned.items()}
+        meshes.append(Mesh(place, NAMES, channels, deadline_s=0.3, bulk_meeting=meetings[place]))
+
+    def live(mesh: Mesh) -> BaseException:
+        secrets = {peer: SECRET for peer in range(3) if peer != mesh.me}
+        try:
+            mesh.open_bulk(secrets, patience_s=1.2)
+        except BaseException as fault:
+            mesh.abort(str(fault))
+            return fault
+        raise AssertionError
+
+    with ThreadPoolExecutor(3) as crew:
+        faults = [*crew.map(live, meshes)]
+    silent.close()
+    assert isinstance(faults[1], PeerStopped), faults[1]
+    assert "its bulk connection did not come about" in str(faults[1])
+    assert any(isinstance(faults[place], PeerAbsent) for place in (0, 2))

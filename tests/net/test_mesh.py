@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
+import sys
+import threading
 from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 import pytest
 
-from tacit.errors import PeerDiverged, PeerGarbage, PeerLost, PeerSilent, PeerStopped
+from tacit.errors import Misuse, PeerDiverged, PeerGarbage, PeerLost, PeerSilent, PeerStopped
 from tacit.net.frames import FIXED_HEADER, Kind, encode_abort, encode_header
 from tacit.net.mesh import Mesh
 
@@ -277,3 +282,121 @@ def test_a_closed_mesh_refuses(meshes: MakeMeshes) -> None:
         alice.post(1, 0, "mm", b"x")
     with pytest.raises(PeerLost, match="finished"):
         received(bob, 0, 0, "mm", 1)
+
+
+# -- a program that catches what broke an exchange off, and goes on
+
+
+class Interruption(BaseException):
+    """As KeyboardInterrupt, or a timeout that a program has set."""
+
+
+def interrupted(line: int, call: Callable[[], None]) -> bool:
+    """Whether `call` came to the `line`th line that it executes in tacit/net; it is interrupted in front of it."""
+    seen = 0
+
+    def watch(frame: FrameType, event: str, argument: Any) -> Any:
+        nonlocal seen
+        if "/tacit/net/" not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            seen += 1
+            if seen == line:
+                raise Interruption
+        return watch
+
+    before = sys.gettrace()
+    sys.settrace(watch)
+    try:
+        call()
+    except Interruption:
+        return True
+    finally:
+        sys.settrace(before)
+    return False
+
+
+def everything_from(sock: socket.socket) -> bytes:
+    pieces = []
+    with contextlib.suppress(ConnectionResetError):  # how a local socket ends that had something unread
+        while piece := sock.recv(1 << 20):
+            pieces.append(piece)
+    return b"".join(pieces)
+
+
+def test_wherever_an_exchange_is_interrupted_no_later_one_is_wrong_and_no_peer_gets_a_byte_twice(
+    meshes: MakeMeshes, raw: MakeRaw
+) -> None:
+    """At every line of it, one after another. Nothing has happened yet and it can be repeated, or the run is over."""
+    theirs, ours = bytes(range(1, 251)) * 160, b"o" * 40_000
+    outcomes = set()
+    for line in range(1, 1000):
+        alice, (bob,) = raw()
+        bob.sendall(data(0, "mm", theirs))
+        posted, room = bytearray(ours), bytearray(len(theirs))
+        hit = interrupted(line, lambda: alice.exchange(0, "mm", {1: posted}, {1: room}))  # noqa: B023
+        if not hit:
+            assert room == theirs
+            break
+        posted[:] = bytes(len(posted)) if alice._fault is not None else ours  # it is the program's again
+        room = bytearray(len(theirs))
+        if alice._fault is None:
+            outcomes.add("repeated")
+            alice.exchange(0, "mm", {1: posted}, {1: room})
+            assert room == theirs, line
+        else:
+            outcomes.add("refused")
+            with pytest.raises(Misuse, match=r"Interruption broke off an exchange .* at step 0 mm"):
+                alice.exchange(0, "mm", {1: posted}, {1: room})
+            assert not any(room), line
+            with pytest.raises(Misuse):
+                alice.post(1, 1, "other", b"x")
+            with pytest.raises(Misuse):
+                received(alice, 1, 1, "other", 8)
+        alice.close()
+        said, frame = everything_from(bob), data(0, "mm", ours)
+        ends = [control(Kind.BYE)] if alice._fault is None else [
+            control(Kind.ABORT, encode_abort(None, "it broke off an exchange")), b""
+        ]  # fmt: skip
+        torn = alice._fault is not None and frame.startswith(said)
+        assert torn or any(said in (frame + end, end) for end in ends), (line, len(said), said[-120:])
+    else:
+        raise AssertionError("the exchange never ended")
+    assert line > 60
+    assert outcomes == {"repeated", "refused"}
+
+
+def test_what_was_posted_before_an_interruption_leaves_as_it_was_although_the_program_has_it_back(raw: MakeRaw) -> None:
+    alice, (bob,) = raw(deadline_s=0.3)
+    posted = bytearray(b"o" * (1 << 20))  # more than the socket holds
+
+    def interrupt(events: object) -> None:
+        raise Interruption
+
+    alice._serve = interrupt  # type: ignore[method-assign]
+    with pytest.raises(Interruption):
+        alice.exchange(0, "mm", {1: posted}, {1: bytearray(8)})
+    posted[:] = bytes(len(posted))
+    reading = threading.Thread(target=lambda: heard.append(everything_from(bob)))
+    heard: list[bytes] = []
+    reading.start()
+    alice.abort("stopped")
+    reading.join()
+    assert heard == [data(0, "mm", b"o" * (1 << 20)) + control(Kind.ABORT, encode_abort(None, "stopped"))]
+
+
+def test_a_run_that_broke_off_does_not_end_with_bye(raw: MakeRaw) -> None:
+    alice, (bob,) = raw()
+    bob.sendall(data(1, "mm", b"12345678"))
+    with pytest.raises(PeerDiverged) as caught:
+        received(alice, 1, 2, "mm", 8)
+    alice.close()
+    assert everything_from(bob) == control(Kind.ABORT, encode_abort(1, caught.value.message))
+
+
+def test_an_array_that_cannot_be_sent_is_refused_before_anything_is(meshes: MakeMeshes) -> None:
+    alice, bob, _ = meshes(3)
+    with pytest.raises(ValueError, match="contiguous"):
+        alice.exchange(0, "mm", {1: b"good", 2: memoryview(bytearray(8))[::2]}, {})
+    alice.exchange(0, "mm", {1: b"next"}, {})
+    assert received(bob, 0, 0, "mm", 4) == b"next"

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tacit.crypto.primitives import derive
 from tacit.errors import PeerFault, PeerGarbage, PeerMismatch
 from tacit.session import handshake
 from tacit.session.handshake import HELLO_BYTES_MAX, Agreement, Handshake, Terms
@@ -87,6 +88,38 @@ def test_both_sides_and_the_session_go_into_a_pair_key(monkeypatch: pytest.Monke
     assert first[0].public_seed != second[0].public_seed
 
 
+def test_secrets_of_bulk_connections_are_agreed_beside_the_pair_keys_and_not_by_them() -> None:
+    a, b, c = shake(TERMS, TERMS, TERMS)
+    assert a.bulk_secrets[1] == b.bulk_secrets[0]
+    assert a.bulk_secrets[2] == c.bulk_secrets[0]
+    assert b.bulk_secrets[2] == c.bulk_secrets[1]
+    everything = {key for each in (a, b, c) for keys in (each.pair_keys, each.bulk_secrets) for key in keys.values()}
+    assert len(everything) == 6
+    for context in (b"", a.session_id, a.session_id + b"\0\1"):
+        assert derive(a.pair_keys[1], label="bulk frames", context=context) != a.bulk_secrets[1]
+
+
+def test_what_parties_said_in_secret_is_forgotten_once_they_agree() -> None:
+    alice, bob = (Handshake(place, replace(TERMS, parties=("alice", "bob"))) for place in range(2))
+    alice.heard_hello(1, bob.hello(0))
+    alice.agreement()
+    assert not alice._own_secrets
+    assert not alice._peer_secrets
+
+
+def test_a_party_in_the_middle_that_repeats_secrets_does_not_make_two_pairs_agree_on_one_key() -> None:
+    """Bob tells each of the others the secret half that he had from the other one."""
+    alice, bob, carol = (Handshake(place, TERMS) for place in range(3))
+    alice.heard_hello(2, carol.hello(0))
+    carol.heard_hello(0, alice.hello(2))
+    for hearer, source in ((alice, carol), (carol, alice)):
+        echo = json.loads(source.hello(1))["secret"]
+        hearer.heard_hello(1, json.dumps({**json.loads(bob.hello(hearer._place)), "secret": echo}).encode())
+    with_alice, with_carol = alice.agreement(), carol.agreement()
+    assert with_alice.pair_keys[1] != with_carol.pair_keys[1]
+    assert with_alice.bulk_secrets[1] != with_carol.bulk_secrets[1]
+
+
 @pytest.mark.parametrize("seed", [0, 7, (1 << 63) - 1])
 def test_a_seed_of_the_job_is_the_public_seed(seed: int) -> None:
     terms = replace(TERMS, seed=seed)
@@ -103,7 +136,7 @@ def test_one_or_two_parties_agree_as_well() -> None:
 
 def test_a_representation_shows_neither_key_nor_session() -> None:
     agreed = shake(TERMS, TERMS, TERMS)[0]
-    for secret in (*agreed.pair_keys.values(), agreed.session_id):
+    for secret in (*agreed.pair_keys.values(), *agreed.bulk_secrets.values(), agreed.session_id):
         assert secret.hex() not in repr(agreed)
         assert repr(secret) not in repr(agreed)
 
@@ -272,8 +305,10 @@ def test_a_greeting_of_an_earlier_run_gives_another_session() -> None:
     for _ in range(2):
         alice = Handshake(0, pair)
         alice.heard_hello(1, Handshake(1, pair).hello(0) if not ids else recorded.replace(b',"crypto-producer"', b""))
-        ids.add((alice.agreement().session_id, alice.agreement().pair_keys[1]))
+        agreed = alice.agreement()
+        ids.add((agreed.session_id, agreed.pair_keys[1], agreed.bulk_secrets[1]))
     assert len(ids) == 2
+    assert all(len({*column}) == 2 for column in zip(*ids, strict=True))
 
 
 def test_parties_that_chose_different_transports_hear_it_before_anybody_connects_again() -> None:

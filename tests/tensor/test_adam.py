@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -100,6 +101,54 @@ def test_a_gradient_beyond_the_format_of_squares_still_steps_the_right_way(size:
     # Exactly five steps of 0.01 if nothing were limited; never more than ten times as far, and never the other way.
     assert 0.045 < -shown[0] < 0.51
     assert 0.045 < shown[1] < 0.51
+
+
+@pytest.mark.usefixtures("alone")
+@pytest.mark.parametrize("make", [torch.optim.RAdam, torch.optim.Adamax, torch.optim.ASGD])
+def test_other_optimizers_step_as_torch_does(make: Callable[..., torch.optim.Optimizer]) -> None:
+    sizes = torch.tensor([0.5, -0.01, 2.0])
+
+    def run(parameter: nn.Parameter, gradient: Tensor) -> Tensor:
+        optimizer = make([parameter], lr=0.01)
+        for _ in range(8):
+            parameter.grad = gradient.clone()
+            optimizer.step()
+        return parameter.detach()
+
+    exact = run(nn.Parameter(torch.ones(3).double()), sizes.double())
+    ours = tacit.reveal(run(nn.Parameter(tacit.secret(torch.ones(3), owner=0)), tacit.secret(sizes, owner=0)), to="all")
+    assert ours is not None
+    assert (ours.double() - exact).abs().max() < 0.01 * (exact - 1).abs().max() + 8 * UNIT
+
+
+@pytest.mark.usefixtures("alone")
+def test_state_of_an_optimizer_can_be_saved_loaded_and_looked_at() -> None:
+    parameter = nn.Parameter(tacit.secret(torch.zeros(2), owner=0))
+    gradients = [tacit.secret(torch.tensor([0.5, -0.25]) * (step + 1), owner=0) for step in range(4)]
+
+    def step(optimizer: torch.optim.Optimizer, gradient: Tensor) -> None:
+        parameter.grad = gradient
+        optimizer.step()
+
+    first = torch.optim.Adam([parameter], lr=0.01)
+    for gradient in gradients[:2]:
+        step(first, gradient)
+    squares = tacit.reveal(first.state[parameter]["exp_avg_sq"], to="all")
+    assert squares is not None
+    # 0.001 (0.25 * 0.999 + 1) and a quarter of that, to a unit or two
+    assert (squares - torch.tensor([1.24975e-3, 3.124375e-4])).abs().max() < 2 * UNIT
+    second = torch.optim.Adam([parameter], lr=0.01)
+    second.load_state_dict(copy.deepcopy(first.state_dict()))
+    before = parameter.detach().clone()
+    step(first, gradients[2])
+    moved = tacit.reveal(parameter.detach(), to="all")
+    with torch.no_grad():
+        parameter.copy_(before)
+    step(second, gradients[2])
+    again = tacit.reveal(parameter.detach(), to="all")
+    assert moved is not None
+    assert again is not None
+    assert torch.equal(moved, again)
 
 
 def table() -> tuple[Tensor, Tensor]:

@@ -114,4 +114,5 @@ def test_rows_are_for_overloads_that_torch_can_send() -> None:
     # A composite is taken apart before it reaches the table, so a row for one would never run.
     key = "CompositeImplicitAutograd"
     composite = {str(op) for op in OPS if torch._C._dispatch_has_kernel_for_dispatch_key(op.name(), key)}
-    assert composite <= {"aten.is_nonzero.default", "aten.allclose.default"}
+    # torch has a kernel of its own for the last one on processors, so that it is not taken apart here.
+    assert composite <= {"aten.is_nonzero.default", "aten.allclose.default", "aten.silu_backward.default"}

@@ -1,8 +1,11 @@
 """AES-256-GCM for one direction of one connection: keys that ratchet, nonces that count. Spec: wire.md, "Bulk frames".
 
 A key is used for FRAMES_PER_KEY frames and then replaced by one derived from it, so that no key meets the limits of the
-cipher and a key stolen from memory opens nothing that came before. A nonce is the number of the key and the number of
-the frame under it: both count upwards and never back, so no (key, nonce) pair occurs twice.
+cipher. A nonce is the number of the key and the number of the frame under it: both count upwards and never back, so no
+(key, nonce) pair occurs twice.
+A key tells nothing of the keys before it. That is no forward secrecy within a run: whoever reads all of a party's
+memory also finds the TLS keys under which HELLO was sent, and with a recording of the run everything that follows from
+it. Once the processes have ended nobody has these keys.
 Not here: what a frame is made of (net/bulk.py), how the first key is agreed (session, net/bulk_meeting.py).
 """
 

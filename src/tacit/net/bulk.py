@@ -20,7 +20,8 @@ from tacit.net.frames import NOT_TACIT
 
 BULK_BYTES_MIN = 16 * 1024  # shorter messages stay inside TLS: for them a second connection saves nothing
 TURN_STEPS_MAX = 64  # reads of one `pull`
-TURN_BYTES_MAX = 4 * 1024 * 1024  # and what they may bring
+TURN_BYTES_MAX = 4 * 1024 * 1024  # and what they may bring; also what one `push` sends, up to a frame more
+KEEPALIVE_IDLE_S = 60  # a pair may exchange short messages for an hour, and routers forget silent connections sooner
 
 PLACE_OF_FRAME = struct.Struct("<QIB")  # number of the message, number of the frame in it, 1 for its last frame
 READ_WASTE_MAX = 16  # reads of one `discard`
@@ -31,6 +32,7 @@ class Bulk:
 
     def __init__(self, sock: socket.socket, sender: str, sealer: FrameSealer, opener: FrameOpener) -> None:
         prepare(sock)
+        _keep_alive(sock)
         self.out: deque[tuple[bytes, memoryview]] = deque()  # (header, payload); the first is under way
         self.busy = False  # a message was announced and is not complete
         self.paused = False  # the last `pull` stopped because it had done enough
@@ -45,6 +47,7 @@ class Bulk:
         self._frames_sent = 0  # of the message under way
         self._staged = memoryview(bytearray(FRAME_PLAIN_BYTES_MAX + TAG_BYTES))
         self._leaving = self._staged[:0]
+        self._torn = False  # what has left and what is counted may disagree: nothing may follow
         self._messages_received = 0
         self._frames_received = 0
         self._header = b""
@@ -62,9 +65,15 @@ class Bulk:
         self.out.append((header, payload))
 
     def push(self) -> int:
-        """Send what fits; how many bytes that was."""
+        """Send what fits, but end after a bounded amount of work; how many bytes that was."""
+        if not self.out:
+            return 0
+        if self._torn:
+            raise EOFError("its bulk connection was given up in the middle of a message")
         moved = 0
-        while self.out:
+        # Sealing may fail and an interruption may come between any two lines; the same bytes must not leave twice.
+        self._torn = True
+        while self.out and moved < TURN_BYTES_MAX:
             if not self._leaving:
                 self._stage()
             try:
@@ -79,6 +88,7 @@ class Bulk:
                 self.out.popleft()
                 self._messages_sent += 1
                 self._frames_sent = 0
+        self._torn = False
         self.bytes_sent += moved
         return moved
 
@@ -88,9 +98,15 @@ class Bulk:
         begin = self._frames_sent * FRAME_PLAIN_BYTES_MAX
         piece = payload[begin : begin + FRAME_PLAIN_BYTES_MAX]
         last = begin + piece.nbytes == payload.nbytes
-        self._leaving = self._staged[: piece.nbytes + TAG_BYTES]
-        self._sealer.seal(piece, associated(header, self._messages_sent, self._frames_sent, last), self._leaving)
+        frame = self._staged[: piece.nbytes + TAG_BYTES]
+        self._sealer.seal(piece, associated(header, self._messages_sent, self._frames_sent, last), frame)
+        self._leaving = frame
         self._frames_sent += 1
+
+    def give_up(self) -> None:
+        """Send nothing more, not even the rest of what is under way. What the peer sends can still be read."""
+        self._torn = True
+        self.out.clear()
 
     # -- reading
 
@@ -178,6 +194,13 @@ class Bulk:
 def associated(header: bytes, message: int, frame: int, last: bool) -> bytes:
     """What a tag vouches for beside the content: the announcing header and the place of the frame in the stream."""
     return PLACE_OF_FRAME.pack(message, frame, last) + header
+
+
+def _keep_alive(sock: socket.socket) -> None:
+    if sock.family in (socket.AF_INET, socket.AF_INET6):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        if hasattr(socket, "TCP_KEEPIDLE"):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
 
 
 def _words(fault: OSError) -> str:

@@ -2,7 +2,8 @@
 
 The party that called the other for TLS calls it again, at the address and port where it was reached. Whoever answers or
 calls must prove that it holds a secret that was agreed inside TLS, by words that are good for this one connection. All
-that anybody else gets is 32 random bytes and, for a few seconds, one of a few descriptors.
+that anybody else gets is 32 random bytes and, for a few seconds, one of a few descriptors. An answer may be lost on its
+way: until a caller has confirmed, inside TLS, that it is through, it may call again.
 Not here: deadlines and what else happens meanwhile (mesh.py drives this), frames (bulk.py).
 """
 
@@ -22,6 +23,7 @@ from tacit.crypto.frame_keys import FrameOpener, FrameSealer
 from tacit.crypto.primitives import derive, random_bytes
 from tacit.errors import PeerAbsent
 from tacit.net.bulk import Bulk
+from tacit.net.channel import NO_ROOM, NO_ROOM_REST_S
 from tacit.net.frames import describe
 
 NONCE_BYTES = 32
@@ -126,8 +128,9 @@ class Call:
         if not hmac.compare_digest(self._read, self._terms.listener_proof):
             self._again(now_s, "what answers there does not hold the secret of this run")
             return None
+        bulk = self._terms.bulk(sock, self._sender, calling=True)
         self.sock = None  # the descriptor has a new owner
-        return self._terms.bulk(sock, self._sender, calling=True)
+        return bulk
 
     def _again(self, now_s: float, why: str) -> None:
         self.close()
@@ -139,8 +142,10 @@ class Call:
 class Guest:
     """A connection that has proved nothing."""
 
-    def __init__(self, sock: socket.socket, since_s: float) -> None:
+    def __init__(self, number: int, sock: socket.socket, host: str, since_s: float) -> None:
+        self.number = number
         self.sock = sock
+        self.host = host
         self.since_s = since_s
         self.nonce = random_bytes(NONCE_BYTES)
         self.read = b""
@@ -155,12 +160,15 @@ class BulkMeeting:
         self.strangers: Counter[str] = Counter()
         self._me = me
         self._names = names
-        self._addresses = addresses  # of the parties that we call
+        self._addresses = addresses  # where TLS met each party
         self._listener = listener
         self._secrets: Mapping[int, bytes] = {}
         self._calls: dict[int, Call] = {}
-        self._awaited: set[int] = set()
+        self._awaited: set[int] = set()  # those that may call us
+        self._here: dict[int, int] = {}  # those that have: {place: number of the guest}
+        self._accepted = 0
         self._guests: dict[int, Guest] = {}
+        self._rest_until_s: float | None = None  # no descriptor was left
 
     def begin(self, secrets: Mapping[int, bytes], now_s: float) -> None:
         """`secrets` has one for each other party, agreed inside TLS with it and used for nothing else."""
@@ -173,22 +181,28 @@ class BulkMeeting:
         self._awaited = {place for place in secrets if place > self._me}
 
     def absent(self) -> list[int]:
-        return sorted({*self._calls, *self._awaited})
+        return sorted({*self._calls, *(self._awaited - self._here.keys())})
+
+    def settle(self, place: int) -> bool:
+        """`place` has confirmed that it is through, so it calls no more; False if it cannot be, as far as we know."""
+        self._awaited.discard(place)
+        return place < self._me or place in self._here
 
     def interest(self) -> dict[int, int]:
         """{descriptor: poll mask}"""
         masks = dict.fromkeys(self._guests, select.POLLIN)
-        if self._listener is not None and self._awaited:
+        if self._listener is not None and self._awaited and self._rest_until_s is None:
             masks[self._listener.fileno()] = select.POLLIN
         return masks | {call.sock.fileno(): call.mask for call in self._calls.values() if call.sock is not None}
 
     def wake_s(self) -> float:
         """When `advance` must be called at the latest."""
         hours = [guest.since_s + GUEST_S for guest in self._guests.values()]
+        hours += [] if self._rest_until_s is None else [self._rest_until_s]
         return min([*hours, *(call.wake_s for call in self._calls.values())], default=float("inf"))
 
     def advance(self, now_s: float, events: Mapping[int, int]) -> dict[int, Bulk]:
-        """Who can be let in now: {place: connection}."""
+        """Who can be let in now: {place: connection}. A connection of a place that has one already replaces it."""
         arrived: dict[int, Bulk] = {}
         for place, call in tuple(self._calls.items()):
             bulk = call.advance(now_s, events.get(call.sock.fileno(), 0) if call.sock is not None else 0)
@@ -199,7 +213,12 @@ class BulkMeeting:
             if now_s - guest.since_s >= GUEST_S:
                 self._turn_away(fd, "silent")
             elif events.get(fd):
-                arrived |= self._hear(fd, guest)
+                for place, bulk in self._hear(fd, guest).items():
+                    if place in arrived:
+                        arrived[place].close()
+                    arrived[place] = bulk
+        if self._rest_until_s is not None and now_s >= self._rest_until_s:
+            self._rest_until_s = None
         if self._listener is not None and events.get(self._listener.fileno()):
             self._accept(self._listener, now_s)
         return arrived
@@ -223,8 +242,11 @@ class BulkMeeting:
         return f"it was to call us a second time, and {f'only strangers came: {counts}' if counts else 'nobody came'}"
 
     def close(self) -> None:
+        """Also forgets every secret: from here on the keys of the connections are all that is left of them."""
         for call in self._calls.values():
             call.close()
+        self._calls.clear()
+        self._secrets = {}
         for guest in self._guests.values():
             guest.sock.close()
         self._guests.clear()
@@ -235,21 +257,39 @@ class BulkMeeting:
     def _accept(self, listener: socket.socket, now_s: float) -> None:
         for _ in range(GUESTS_MAX):
             try:
-                sock, _ = listener.accept()
-            except OSError:
+                sock, address = listener.accept()
+            except OSError as fault:
+                if fault.errno in NO_ROOM:
+                    self._rest_until_s = now_s + NO_ROOM_REST_S
                 return
-            if len(self._guests) >= GUESTS_MAX:
-                # A party answers within a round trip, so the one who has been silent longest goes first.
-                self._turn_away(min(self._guests, key=lambda fd: self._guests[fd].since_s), "crowded out")
             sock.setblocking(False)
-            guest = Guest(sock, now_s)
-            self._guests[sock.fileno()] = guest
+            self._accepted += 1
+            guest = Guest(self._accepted, sock, address[0], now_s)
+            fd = sock.fileno()
+            self._guests[fd] = guest
+            if len(self._guests) > GUESTS_MAX:
+                self._turn_away(self._least_welcome(guest), "crowded out")
+                if fd not in self._guests:
+                    continue
             try:
                 sent = sock.send(guest.nonce, socket.MSG_NOSIGNAL)
             except OSError:
                 sent = 0
             if sent != NONCE_BYTES:
-                self._turn_away(sock.fileno(), "gone at once")
+                self._turn_away(fd, "gone at once")
+
+    def _least_welcome(self, newcomer: Guest) -> int:
+        """The descriptor of the guest to be turned away when there is one too many.
+
+        A party's first connection tells where its second one will probably come from; but the network may say otherwise
+        (several ways out of one site), so this is a preference and not a rule. Among equals chance decides: any order
+        that strangers could know, they could use to have a party turned away each time.
+        """
+        hosts = {self._addresses[place][0] for place in self._awaited if self._addresses.get(place) is not None}
+        strange = {fd: guest for fd, guest in self._guests.items() if guest.host not in hosts}
+        crowd = strange or self._guests
+        others = [fd for fd, guest in crowd.items() if guest is not newcomer] or [*crowd]
+        return others[int.from_bytes(random_bytes(8), "little") % len(others)]
 
     def _hear(self, fd: int, guest: Guest) -> dict[int, Bulk]:
         try:
@@ -271,11 +311,15 @@ class BulkMeeting:
         if not hmac.compare_digest(proof, terms.caller_proof):
             self._turn_away(fd, "without the secret of this run")
             return {}
+        if guest.number < self._here.get(place, 0):  # its words were held up, and it has called again since
+            self._turn_away(fd, "overtaken")
+            return {}
         with contextlib.suppress(OSError):
+            bulk = terms.bulk(guest.sock, describe(place, self._names[place]), calling=False)
             if guest.sock.send(terms.listener_proof, socket.MSG_NOSIGNAL) == PROOF_BYTES:
-                self._awaited.discard(place)
+                self._here[place] = guest.number
                 del self._guests[fd]
-                return {place: terms.bulk(guest.sock, describe(place, self._names[place]), calling=False)}
+                return {place: bulk}
         self._turn_away(fd, "gone without a proof")
         return {}
 

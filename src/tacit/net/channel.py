@@ -7,12 +7,17 @@ Not here: frames (frames.py), waiting (mesh.py), who the peer is (tcp.py proves 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import socket
 import struct
 import termios
 from abc import ABC, abstractmethod
 from typing import Any
+
+#: Why `accept` may fail although somebody waits; poll would report it again and again.
+NO_ROOM = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+NO_ROOM_REST_S = 0.2  # before a listener is looked at again
 
 
 class Channel(ABC):

@@ -19,6 +19,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from tacit.errors import PortBusy
+from tacit.net.channel import NO_ROOM, NO_ROOM_REST_S
 from tacit.net.frames import Kind, describe, encode_abort, encode_header
 from tacit.net.tls import (
     KEY_REFUSALS,
@@ -80,17 +81,20 @@ class Door:
         self._context = server_context(identity, endpoints[me + 1 :])
         self._context.sni_callback = self._named
         self._guests: dict[int, Guest] = {}
+        self._rest_until_s: float | None = None  # no descriptor was left
         self._lent = listener is not None  # somebody needs the port after us and closes it
         self._listener = listen(endpoints[me]) if listener is None else listener
 
     def interest(self) -> dict[int, int]:
         """{descriptor: poll mask}"""
         masks = {fd: guest.mask for fd, guest in self._guests.items()}
-        masks[self._listener.fileno()] = select.POLLIN
+        if self._rest_until_s is None:
+            masks[self._listener.fileno()] = select.POLLIN
         return masks
 
     def wake_s(self) -> float:
-        return min((guest.since_s + GUEST_S for guest in self._guests.values()), default=float("inf"))
+        hours = [guest.since_s + GUEST_S for guest in self._guests.values()]
+        return min([*hours, float("inf") if self._rest_until_s is None else self._rest_until_s])
 
     def advance(self, now_s: float, events: Mapping[int, int], taken: set[int]) -> dict[int, TlsChannel]:
         """Let in who can be let in now: {place: channel}. `taken` are the places that are connected already."""
@@ -103,6 +107,8 @@ class Door:
                 if channel is not None:
                     assert guest.claims is not None
                     arrived[guest.claims] = channel
+        if self._rest_until_s is not None and now_s >= self._rest_until_s:
+            self._rest_until_s = None
         if events.get(self._listener.fileno()):
             self._accept(now_s)
         return arrived
@@ -118,7 +124,9 @@ class Door:
         for _ in range(GUESTS_MAX):  # poll reports the rest: a crowd must not keep us from those already inside
             try:
                 sock, _ = self._listener.accept()
-            except OSError:  # nobody left, or one that has gone again
+            except OSError as fault:  # nobody left, or one that has gone again
+                if fault.errno in NO_ROOM:
+                    self._rest_until_s = now_s + NO_ROOM_REST_S
                 return
             if len(self._guests) >= GUESTS_MAX:
                 # A party names its place with its first packet, so those who have said nothing yet go first.

@@ -54,6 +54,7 @@ class Link:
         self.head: Frame | None = None  # parked: header read, payload not
         self.out: deque[memoryview] = deque()
         self.said_bye = False
+        self.said_abort = False
         self.ended = False  # nothing more will come from the channel
         self.paused = False  # the last `pull` stopped because it had done enough, not because nothing was there
         self.moved_bytes = 0  # payload, both directions: progress, as deadlines count it
@@ -63,6 +64,7 @@ class Link:
         self._room: memoryview | None = None  # inside the payload of the wanted frame
         self._filled = 0
         self._farewell = False  # last words were heard and they were BYE
+        self._torn = False  # what has left and what is queued may disagree
         self._set_buffer(bytearray(LOOK_AHEAD_BYTES), 0)
 
     def _set_buffer(self, buffer: bytearray, end: int) -> None:
@@ -89,22 +91,28 @@ class Link:
             self.out.append(memoryview(b"".join((header, payload))))
         else:
             cut = JOIN_BYTES_MAX - len(header)
-            self.out.append(memoryview(b"".join((header, payload[:cut]))))
-            self.out.append(payload[cut:])
+            begin = memoryview(b"".join((header, payload[:cut])))
+            self.out.extend((begin, payload[cut:]))  # in one: an interruption in between would leave half a frame
 
     def push(self) -> None:
+        if self._torn:
+            raise EOFError("it was given up in the middle of a frame")
         out = self.out
-        write = self.channel.write_some
-        while out:
-            view = out[0]
-            count = write(view)
-            self.moved_bytes += count
-            if count == len(view):
-                out.popleft()
-            elif count:
-                out[0] = view[count:]
-            else:
-                break
+        if out:
+            write = self.channel.write_some
+            # An interruption may come between any two lines; the same bytes must not leave twice.
+            self._torn = True
+            while out:
+                view = out[0]
+                count = write(view)
+                self.moved_bytes += count
+                if count == len(view):
+                    out.popleft()
+                elif count:
+                    out[0] = view[count:]
+                else:
+                    break
+            self._torn = False
         if self.bulk is not None and self.bulk.out:
             self.moved_bytes += self.bulk.push()
 
@@ -116,7 +124,26 @@ class Link:
     def forget_bulk(self) -> None:
         """Send no more of the long messages that are queued or under way."""
         if self.bulk is not None:
-            self.bulk.out.clear()
+            self.bulk.give_up()
+
+    def let_go(self) -> None:
+        """The run is over, and the program has its memory back: nothing fills it, nothing of it leaves any more.
+
+        What is queued inside the first connection still leaves, from a copy: last words must stand behind whole frames.
+        """
+        self.want = self._room = None
+        self.forget_bulk()
+        try:
+            self.out = deque(memoryview(bytes(view)) for view in self.out)
+        except MemoryError:
+            self._torn = True
+            self.out.clear()
+
+    def take_bulk(self, bulk: Bulk) -> None:
+        """Use this second connection. Before its first use another may take its place."""
+        if self.bulk is not None:
+            self.bulk.close()
+        self.bulk = bulk
 
     # -- reading
 

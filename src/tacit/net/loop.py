@@ -51,29 +51,39 @@ class Loop:
             self._watch.update(link)
         now_s = monotonic()
         awaited = {link.place: link.moved_bytes for link in (*asked, *sending)}
-        try:
-            next_s = self._patience.judge(awaited, self._at, now_s)
-        except Overdue as overdue:
-            self.culprit = overdue.culprit
-            raise overdue.fault from None
+        next_s = self._judge(awaited, now_s)
         if self._patience.ping_is_due(now_s):
             self._ping(awaited)
         held_back = any(link.held_back for link in self._links.values())
         self._serve(self._watch.events(0.0 if held_back else next_s - now_s))
 
-    def _attend(self, absent: Sequence[int], others: Mapping[int, int], wake_s: float) -> dict[int, int]:
-        """Wait for descriptors that are no link's, and serve the links; what has happened to those descriptors."""
+    def _attend(self, absent: Iterable[int], others: Mapping[int, int], wake_s: float) -> dict[int, int]:
+        """Wait for descriptors that are no link's, and for links; what has happened to those descriptors.
+
+        `absent` are the places we wait for in one way or the other. Clocks run for those whose link owes a frame.
+        """
+        owing = [link for link in self._links.values() if link.want is not None]
         for link in self._links.values():
             if link.unread():
                 self._pull(link)
             self._watch.update(link)
+        if any(link.want is None for link in owing):
+            return {}  # poll does not know of it
         now_s = monotonic()
-        wake_s = min(wake_s, self._patience.judge({}, self._at, now_s))
+        wake_s = min(wake_s, self._judge({link.place: link.moved_bytes for link in owing}, now_s))
         if self._patience.ping_is_due(now_s):
             self._ping(absent)
         ours, theirs = self._watch.events_beside(others, wake_s - now_s)
         self._serve(ours)
         return theirs
+
+    def _judge(self, awaited: Mapping[int, int], now_s: float) -> float:
+        """When to judge again at the latest; an error that names the party to blame if a deadline has passed."""
+        try:
+            return self._patience.judge(awaited, self._at, now_s)
+        except Overdue as overdue:
+            self.culprit = overdue.culprit
+            raise overdue.fault from None
 
     def _serve(self, events: Iterable[tuple[Link, int, bool]]) -> None:
         for link, happened, on_bulk in events:
@@ -160,10 +170,12 @@ class Loop:
 
     def _on_abort(self, link: Link, frame: Frame, payload: bytes) -> None:
         culprit, reason = decode_abort(payload, link.sender, len(self.names))
+        link.said_abort = True
         if culprit is not None and culprit not in (self.me, link.place):
-            # Hearsay: if we can see for ourselves that its connection ended, say that instead.
+            # Hearsay: if we can see for ourselves that its connection ended, say that instead. Yet two parties may
+            # blame each other, and one that has given its own reason is no lost one.
             suspect = self._links[culprit]
-            if not (suspect.ended or suspect.said_bye) and has_closed(suspect):
+            if not (suspect.ended or suspect.said_bye or suspect.said_abort) and has_closed(suspect):
                 self._hear_out(suspect)
         self.culprit, fault = stopped_fault(self.names, self.me, link.place, culprit, reason, self._at)
         raise fault

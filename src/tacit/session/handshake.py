@@ -8,7 +8,8 @@
 
 Every HELLO carries 32 public bytes and, inside this pair's own connection, 32 secret ones. The session id is a digest
 of everything public that anyone said, so CONFIRM also shows that no party told two peers different things. The public
-seed comes from the session id unless the job fixes it; the key of a pair comes from both secret halves and the id.
+seed comes from the session id unless the job fixes it; the keys of a pair come from both secret halves, the id, and the
+two places: a party in the middle that repeats to one what the other said must not make two pairs agree on one key.
 """
 
 from __future__ import annotations
@@ -70,10 +71,15 @@ class Terms:
 
 @dataclass(frozen=True)
 class Agreement:
-    """What the parties agreed: the session id, one key for each peer, and a seed for public randomness."""
+    """What the parties agreed: the session id, keys for each peer, and a seed for public randomness.
+
+    `pair_keys` make streams of random words all run long; `bulk_secrets` open second connections and are then
+    forgotten. Neither can be computed from the other.
+    """
 
     session_id: bytes = field(repr=False)
     pair_keys: Mapping[int, bytes] = field(repr=False)
+    bulk_secrets: Mapping[int, bytes] = field(repr=False)
     public_seed: int
 
 
@@ -139,17 +145,20 @@ class Handshake:
             )
 
     def agreement(self) -> Agreement:
-        """The result, once every CONFIRM was heard."""
+        """The result, once every CONFIRM was heard. The secret halves are used up: a second call is an error."""
         session_id = self._session_id()
-        keys = {}
+        keys, bulk_secrets = {}, {}
         for peer, theirs in self._peer_secrets.items():
-            ours = self._own_secrets[peer]
+            ours = self._own_secrets.pop(peer)
             first, second = (ours, theirs) if self._place < peer else (theirs, ours)
-            keys[peer] = derive(first + second, label="pair key", context=session_id)
+            context = session_id + bytes(sorted((self._place, peer)))
+            keys[peer] = derive(first + second, label="pair key", context=context)
+            bulk_secrets[peer] = derive(first + second, label="bulk frames", context=context)
+        self._peer_secrets.clear()
         seed = self._terms.seed
         if seed is None:
             seed = int.from_bytes(derive(session_id, label="public seed", length=8), "little") >> 1
-        return Agreement(session_id, keys, seed)
+        return Agreement(session_id, keys, bulk_secrets, seed)
 
     def _session_id(self) -> bytes:
         return digest(

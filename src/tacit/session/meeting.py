@@ -37,9 +37,9 @@ def meet(
     listener = listen(endpoints[me]) if me < len(endpoints) - 1 else None
     try:
         channels = connect_all(me, endpoints, identity, deadline_s=connect_s, progress=progress, listener=listener)
-        reached = {place: channels[place].peer_address() for place in range(me)}
+        addresses = {place: channel.peer_address() for place, channel in channels.items()}
     except BaseException:
         if listener is not None:
             listener.close()
         raise
-    return Mesh(me, names, channels, deadline_s=receive_s, bulk_meeting=BulkMeeting(me, names, reached, listener))
+    return Mesh(me, names, channels, deadline_s=receive_s, bulk_meeting=BulkMeeting(me, names, addresses, listener))

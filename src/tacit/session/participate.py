@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from tacit.crypto.primitives import derive
 from tacit.errors import PeerFault, RefusedOp, RevealRefused
 from tacit.net.mesh import Mesh
 from tacit.session import current
@@ -31,7 +30,7 @@ class Settings:
     """What a session needs to know beyond its links."""
 
     terms: Terms
-    protocol: str = "replicated3"
+    protocol: str = "masked"
     ring_bits: int = 64
     frac_bits: int = 16
     deadline_s: float = 30.0
@@ -76,13 +75,7 @@ def _connect(party: Party, settings: Settings, meet: Callable[[], Mesh], disclos
     try:
         agreed = greet(party.place, settings.terms, mesh, meet_s=settings.meet_s)
         if settings.transport == "frames":
-            # Keys of pairs come from both ends' secret words inside TLS, and the session id from everybody's: so these
-            # belong to this connection of this run, and meet no stream of random words, whose labels begin otherwise.
-            secrets = {
-                peer: derive(key, label="bulk frames", context=agreed.session_id)
-                for peer, key in agreed.pair_keys.items()
-            }
-            mesh.open_bulk(secrets, patience_s=settings.meet_s or settings.deadline_s)
+            mesh.open_bulk(agreed.bulk_secrets, patience_s=settings.meet_s or settings.deadline_s)
     except BaseException as error:
         mesh.abort(farewell(error))
         raise

@@ -82,7 +82,7 @@ class Session:
         arrived = {peer: np.empty(shape, dtype) for peer, (shape, dtype) in receive.items()}
         outgoing = {peer: _bytes_of(message) for peer, message in send.items()}
         incoming = {peer: _bytes_of(array) for peer, array in arrived.items()}
-        if self._postman is not None:
+        if self._postman is not None and (outgoing or incoming):
             self._postman.exchange(self.step, f"{self.meter.operation}/{label}"[:40], outgoing, incoming)
         self.step += 1
         self.meter.note_exchange(sum(view.nbytes for view in outgoing.values()), rounds=0 if dealt else 1)

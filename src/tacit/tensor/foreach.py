@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.optim import RAdam
 from torch.optim.optimizer import Optimizer, register_optimizer_step_pre_hook
 
 from tacit.protocols import Shares
@@ -195,6 +196,8 @@ def _own(shares: Shares, like: Tensor) -> Shares:
 def _ask_for_lists(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
     """Before a step: secret parameters move together, unless the program said how they should."""
     del args, kwargs
+    if isinstance(optimizer, RAdam):
+        return  # its list form divides by 0 in the first steps, on purpose; its other form does not
     for group in optimizer.param_groups:
         open_choice = "foreach" in group and group["foreach"] is None and not group.get("fused")
         # With these, torch has no list form, or refuses it.

@@ -32,12 +32,13 @@ class SecretTensor(Tensor):
 
     @staticmethod
     def __new__(cls, cell: Cell, dtype: torch.dtype, requires_grad: bool = False) -> SecretTensor:
-        offset, strides = 0, torch.empty(cell.shape, device="meta").stride()
-        value = cell.recall(OUTLINE) if cell.recall(KNOWN) is None else cell.recall(KNOWN)
+        offset = 0
         if not cell.promised:
-            offset, strides = int(cell.shares.storage_offset()), cell.shares.stride()[1:]
-        elif value is not None:
-            strides = value.stride()
+            shares = cell.shares
+            offset, strides = int(shares.storage_offset()), shares.stride()[1:]
+        else:
+            value = cell.recall(OUTLINE) if cell.recall(KNOWN) is None else cell.recall(KNOWN)
+            strides = torch.empty(cell.shape, device="meta").stride() if value is None else value.stride()
         made = Tensor._make_wrapper_subclass(
             cls, cell.shape, strides=strides, storage_offset=offset, dtype=dtype, device=_CPU,
             requires_grad=requires_grad,

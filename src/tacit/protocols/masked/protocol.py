@@ -43,7 +43,7 @@ class Masked(Sharing3):
 
     name = "masked"
     #: From so many elements on three sets of roles are quicker: each costs its own Python, and dealing a round.
-    rotated_from: ClassVar[int] = 3 << 13
+    rotated_from: ClassVar[int] = 3 << 16
     #: At most so many at once: what a function keeps between rounds must not outgrow the tensors of a training step.
     slab: ClassVar[int] = 3 << 20
     protection = "semi-honest; any two parties together can read everything"
