@@ -110,6 +110,8 @@ def rows(ring_bits: int) -> list[Row]:
             Row("at_least", _at_least(asked, w), {"planes": len(asked), **w}, shifts=tuple(t.shift for t in asked))
             for asked, w in _thresholds(ring_bits)
         ),
+        Row("is_positive", lambda p, i: p.is_positive(i.x)),
+        Row("is_positive", lambda p, i: p.is_positive(i.x, ring_bits // 2), {"width": ring_bits // 2}),
         Row("is_zero", lambda p, i: p.is_zero(i.x)),
         *(Row("and_", _and(count), {"planes": count}) for count in (1, 3)),
         Row("xor", lambda p, i: p.xor(i.a, i.b)),
@@ -131,7 +133,7 @@ def rows(ring_bits: int) -> list[Row]:
 
 def every_gate_has_a_row() -> None:
     """The interface and this table name the same gates."""
-    abstract = set(Protocol.__abstractmethods__) | {"scale", "select", "choose", "as_words"}
+    abstract = set(Protocol.__abstractmethods__) | {"scale", "select", "is_positive", "choose", "as_words"}
     assert {row.gate for row in rows(64)} == abstract
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import select
 import signal
 import socket
 import ssl
@@ -28,7 +30,8 @@ from tacit.errors import (
     Trouble,
 )
 from tacit.net import tls
-from tacit.net.channel import Channel
+from tacit.net.channel import NO_ROOM_REST_S, Channel
+from tacit.net.door import Door
 from tacit.net.frames import Kind, encode_abort, encode_header
 from tacit.net.mesh import Mesh
 from tacit.net.tcp import Endpoint, TransportIdentity, connect_all
@@ -501,3 +504,18 @@ def test_without_memory_files_the_key_lies_in_a_private_folder_and_is_gone_at_on
 def test_server_names_lead_back_to_places_and_nothing_else_does() -> None:
     assert [tls.place_of(tls.sni_of(place), 3) for place in range(4)] == [0, 1, 2, None]
     assert [tls.place_of(name, 3) for name in (None, "", "p0.tacit.", "p00.tacit", "P0.tacit")] == [None] * 5
+
+
+def test_without_a_descriptor_left_a_listening_party_rests_and_does_not_spin(pair: Site) -> None:
+    class Full(socket.socket):
+        def accept(self) -> tuple[socket.socket, object]:
+            raise OSError(errno.EMFILE, "Too many open files")
+
+    with Full() as listener:
+        listener.bind(("127.0.0.1", 0))
+        door = Door(0, pair.endpoints, pair.identities[0], lambda text: None, listener)
+        door.advance(5.0, {listener.fileno(): select.POLLIN}, set())
+        assert door.interest() == {}
+        assert door.wake_s() == 5.0 + NO_ROOM_REST_S
+        door.advance(5.0 + NO_ROOM_REST_S, {}, set())
+        assert door.interest() == {listener.fileno(): select.POLLIN}

@@ -91,7 +91,9 @@ def test_in_every_turn_the_result_is_right_and_nobody_writes_to_the_helper(
 
 
 @pytest.mark.parametrize("name", STEPS)
-@pytest.mark.parametrize(("count", "slab"), [(384, 768), (385, 768), (511, 768), (1000, 1536), (1000, 960), (1000, 384)])
+@pytest.mark.parametrize(
+    ("count", "slab"), [(384, 768), (385, 768), (511, 768), (1000, 1536), (1000, 960), (1000, 384)]
+)
 def test_roles_by_turns_give_the_same_for_every_length_and_slab(
     name: str, count: int, slab: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -35,11 +35,20 @@ def positive_part(protocol: Protocol, x: Shares, width: int | None = None) -> tu
     """The choice [x > 0], and x where x > 0, else 0. 8 + 3 rounds in replicated3, 3 + 1 in masked."""
 
     def steps(p: Protocol, x: Shares) -> Steps[tuple[Choice, Shares]]:
-        choice = Choice.of((yield from p.steps("is_negative", -x, width)))
+        choice = Choice.of((yield from p.steps("is_positive", x, width)))
         return choice, (yield from p.steps("choose", choice, x))
 
     choice, kept = protocol.elementwise(steps, x)
     return choice, kept
+
+
+def positive(protocol: Protocol, x: Shares, width: int | None = None) -> Choice:
+    """The choice [x > 0]. 8 rounds in replicated3, 3 in masked."""
+
+    def steps(p: Protocol, x: Shares) -> Steps[Choice]:
+        return Choice.of((yield from p.steps("is_positive", x, width)))
+
+    return cast(Choice, protocol.elementwise(steps, x))
 
 
 def negative(protocol: Protocol, x: Shares, width: int | None = None) -> Choice:

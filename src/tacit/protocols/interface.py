@@ -204,6 +204,10 @@ class Protocol(ABC):
         (width >= 2). For a value outside, bit width-1 of it comes back: still one bit, but not the sign.
         """
 
+    def is_positive(self, x: Shares, width: int | None = None) -> Bits:
+        """Whether each element is above zero; as `is_negative` of -x."""
+        return self.is_negative(-x, width)
+
     @abstractmethod
     def at_least(self, x: Shares, thresholds: Sequence[Threshold], width: int | None = None) -> Bits:
         """One plane for each threshold; `width` as for `is_negative`, the bounds within it too."""

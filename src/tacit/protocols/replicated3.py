@@ -52,6 +52,10 @@ class Replicated3(ReferenceTables):
         c, e = self._two_inputs(x, own, self.ring.bits if width is None else width)
         return self.run(circuits.sign_of_sum(self, c, e))
 
+    @step(rounds="2 + depth(width - 1)", bits="width + 3 * (width - 1) + 3 * carry_ands(width - 1)")
+    def is_positive(self, x: Shares, width: int | None = None) -> Bits:
+        return super().is_positive(x, width)
+
     @step(rounds="1 + depth(k)", bits="k + 3 * (k - 1)")
     def is_zero(self, x: Shares) -> Bits:
         # x = c - r is zero exactly where c and r agree in every bit.

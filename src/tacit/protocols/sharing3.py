@@ -265,10 +265,6 @@ class Sharing3(Protocol):
     def _party(self, role: int) -> int:
         return (role + self.turn) % 3
 
-    def held(self, outer: Values, middle: Values) -> Shares:
-        """An evaluator's rows: component 1 is the middle one for both, 0 or 2 the outer one."""
-        return stack(outer, middle) if self.place == FIRST else stack(middle, outer)
-
     def _arrange(self, components: dict[int, NDArray[np.int64]], shape: tuple[int, ...]) -> NDArray[np.int64]:
         """The two rows that this party holds; a component not named is zero."""
         zero = np.zeros(shape, dtype=np.int64)

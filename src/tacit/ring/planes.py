@@ -30,8 +30,10 @@ def words_per_plane(count: int) -> int:
 def to_planes(words: NDArray[np.int64], bits: int) -> Planes:
     """The lowest `bits` bits of each word, one plane per bit. `words` is flat; the result is [bits, W]."""
     width = words_per_plane(words.size)
-    square = np.zeros((64, width), dtype=np.int64)
-    square.reshape(-1)[: words.size] = words
+    square = np.empty((64, width), dtype=np.int64)
+    rows = square.reshape(-1)
+    rows[: words.size] = words
+    rows[words.size :] = 0
     # A 64 x 64 bit matrix is transposed by swapping ever smaller off-diagonal blocks (Hacker's Delight, 7-3).
     for step, mask in _STAGES:
         # Rows beyond the wanted planes are dropped as soon as a stage no longer mixes them with the others.

@@ -151,7 +151,7 @@ def _is_positive(cell: Cell, dtype: torch.dtype) -> Choice:
     """[x > 0], compared once per value."""
     known: Choice | None = cell.recall(POSITIVE)
     if known is None:
-        known = compare.negative(cell.context.protocol, -cell.shares, comparison_bits(cell, dtype))
+        known = compare.positive(cell.context.protocol, cell.shares, comparison_bits(cell, dtype))
         cell.remember(POSITIVE, known)
     return known
 

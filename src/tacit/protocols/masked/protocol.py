@@ -77,6 +77,10 @@ class Masked(Sharing3):
     def at_least(self, x: Shares, thresholds: Sequence[Threshold], width: int | None = None) -> Bits:
         return self.run(self._at_least(x, thresholds, width))
 
+    @step(rounds="sign_rounds(width)", bits="sign_bits(width)")
+    def is_positive(self, x: Shares, width: int | None = None) -> Bits:
+        return self.run(self._is_positive(x, width))
+
     @step(rounds="equal_rounds(k)", bits="equal_bits(k)")
     def is_zero(self, x: Shares) -> Bits:
         return self.run(self._is_zero(x))
@@ -200,9 +204,17 @@ class Masked(Sharing3):
 
     def _is_negative(self, x: Shares, width: int | None = None) -> Steps[Bits]:
         # x = c - r: its top bit is that of c, plus that of r, plus the borrow [c < r] of the bits below.
+        return self._sign(flat_words(self._own_words(x)), width)
+
+    def _is_positive(self, x: Shares, width: int | None = None) -> Steps[Bits]:
+        # x > 0 is not x - 1 < 0, and only c changes.
+        own = flat_words(self._own_words(x))
+        negative = yield from self._sign(own if self.place == HELPER else own - 1, width)
+        return self.invert(negative)
+
+    def _sign(self, own: Values, width: int | None) -> Steps[Bits]:
         width = self.ring.bits if width is None else width
-        known = planes.to_planes(flat_words(self._own_words(x)), width)
-        return relation(self, known, less_plan(width - 1), x[0].numel(), less=True)
+        return relation(self, planes.to_planes(own, width), less_plan(width - 1), own.size, less=True)
 
     def _at_least(self, x: Shares, thresholds: Sequence[Threshold], width: int | None = None) -> Steps[Bits]:
         return threshold_gates.at_least(self, self._known(x), thresholds, self.ring.bits if width is None else width)
@@ -230,7 +242,7 @@ class Masked(Sharing3):
 
     def _own_words(self, x: Shares) -> Shares:
         """c at the evaluators, r at the helper."""
-        return -(x[0] + x[1]) if self.place == HELPER else x[1 - self.place]
+        return (x[0] + x[1]).neg_() if self.place == HELPER else x[1 - self.place]
 
 
 def _part(x: Shares | Choice, number: int, cut: tuple[int, int]) -> Shares | Choice:

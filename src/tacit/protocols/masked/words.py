@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tacit.protocols.interface import Bits, Choice, Shares, Values
 from tacit.protocols.rounds import Arrived, Round, Steps
-from tacit.protocols.sharing3 import FIRST, HELPER, SECOND, WORD, Sharing3, flat_words, stack
+from tacit.protocols.sharing3 import FIRST, HELPER, SECOND, WORD, Sharing3, flat_words
 from tacit.ring import planes
 from tacit.ring.kernels import Bilinear
 from tacit.session.session import Expected
@@ -25,14 +25,16 @@ def product(protocol: Sharing3, kernel: Bilinear, x: Shares, y: Shares) -> Steps
     ring = protocol.ring
     local = protocol.local_terms(kernel, x, y)
     flat = flat_words(local)  # ours alone: a product is never a view of its factors
+    out = protocol.fresh(flat.size)
     if protocol.place == HELPER:
-        outer = protocol.pad(FIRST, "product-outer", flat.shape)
-        flat -= outer
-        flat -= protocol.pad(FIRST, "product-a", flat.shape)
-        flat -= protocol.pad(SECOND, "product-b", flat.shape)
-        other = ring.wrap(flat)
+        other, outer = out
+        protocol.fill_pad(FIRST, "product-outer", outer)
+        np.subtract(flat, outer, out=other)
+        other -= protocol.pad(FIRST, "product-a", flat.shape)
+        other -= protocol.pad(SECOND, "product-b", flat.shape)
+        protocol.settle(other)
         yield Round("product", {SECOND: [ring.to_wire(other)]})
-        return stack(other, outer, local.shape)
+        return torch.as_tensor(out).reshape(2, *local.shape)
     first = protocol.place == FIRST
     flat += protocol.pad(HELPER, "product-a" if first else "product-b", flat.shape)
     word = (flat.shape, ring.wire_dtype)
@@ -40,9 +42,14 @@ def product(protocol: Sharing3, kernel: Bilinear, x: Shares, y: Shares) -> Steps
     if not first:
         expected[HELPER] = [word]
     arrived = yield Round("product", {protocol.peer: [ring.to_wire(flat)]}, expected)
-    flat += ring.from_wire(arrived[protocol.peer][0])
-    rest = protocol.pad(HELPER, "product-outer", flat.shape) if first else ring.from_wire(arrived[HELPER][0])
-    return protocol.held(rest, ring.wrap(flat)).reshape(2, *local.shape)
+    rest, middle = out if first else out[::-1]
+    np.add(flat, ring.from_wire(arrived[protocol.peer][0]), out=middle)
+    protocol.settle(middle)
+    if first:
+        protocol.fill_pad(HELPER, "product-outer", rest)
+    else:
+        np.copyto(rest, arrived[HELPER][0])
+    return torch.as_tensor(out).reshape(2, *local.shape)
 
 
 def and_(protocol: Sharing3, x: Bits, y: Bits) -> Steps[Bits]:
