@@ -54,14 +54,15 @@ class Notes(Sharing3):
         return super()._truncate_deal(mask, shift, dealt=dealt)
 
     def _at_least(self, x: Shares, *others: object) -> Steps[Bits]:
+        # In steps of its own, so that it is noted in the lane in which the gate runs.
         self._note("at_least", self._mask(x))
-        steps: Steps[Bits] = super()._at_least(x, *others)  # type: ignore[misc]
-        return steps
+        bits: Bits = yield from super()._at_least(x, *others)  # type: ignore[misc]
+        return bits
 
     def _lookup(self, x: Shares, *others: object) -> Steps[list[Shares]]:
         self._note("lookup", self._mask(x))
-        steps: Steps[list[Shares]] = super()._lookup(x, *others)  # type: ignore[misc]
-        return steps
+        found: list[Shares] = yield from super()._lookup(x, *others)  # type: ignore[misc]
+        return found
 
     def _mask(self, x: Shares) -> Values:
         return self.ring.wrap(-flat_words(x[0] + x[1]))

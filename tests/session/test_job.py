@@ -94,7 +94,7 @@ def test_the_full_example_gives_each_value_its_place() -> None:
 
 def test_the_smallest_job_has_the_documented_defaults() -> None:
     job = Job.parse("version = 1")
-    assert (job.protocol, job.frac_bits, job.ring_bits, job.seed, job.model_to) == ("replicated3", 16, 64, None, None)
+    assert (job.protocol, job.frac_bits, job.ring_bits, job.seed, job.model_to) == ("masked", 16, 64, None, None)
     assert job.reveals == ()
 
 
