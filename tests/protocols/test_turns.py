@@ -92,13 +92,13 @@ def test_in_every_turn_the_result_is_right_and_nobody_writes_to_the_helper(
 
 @pytest.mark.parametrize("name", STEPS)
 @pytest.mark.parametrize(
-    ("count", "slab"), [(384, 768), (385, 768), (511, 768), (1000, 1536), (1000, 960), (1000, 384)]
+    ("count", "slab"), [(384, 768), (385, 768), (511, 768), (1000, 1536), (1000, 960), (1000, 384), (1000, 192)]
 )
 def test_roles_by_turns_give_the_same_for_every_length_and_slab(
     name: str, count: int, slab: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Masked, "rotated_from", 192)
-    monkeypatch.setattr(Masked, "slab", slab)
+    monkeypatch.setattr(Masked, "slab_words", slab)
     steps, want, exact = STEPS[name]
     x, y, m = (part[..., :count] for part in values(rng))
 
@@ -115,7 +115,7 @@ def test_parts_lie_side_by_side_in_the_result_and_keep_the_shape(
     slab: int, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Masked, "rotated_from", 192)
-    monkeypatch.setattr(Masked, "slab", slab)
+    monkeypatch.setattr(Masked, "slab_words", slab)
     x, y, m = values(rng)
 
     def work(p: Masked) -> tuple[Shares, Shares, Shares]:

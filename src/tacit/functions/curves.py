@@ -20,7 +20,7 @@ from functools import cache, partial
 import numpy as np
 
 from tacit.functions import decimals
-from tacit.functions.segments import ENTRIES, HEADROOM_BITS, pieces
+from tacit.functions.segments import ENTRIES, HEADROOM_BITS, WORDS, pieces
 from tacit.protocols import Bits, Protocol, Shares
 from tacit.protocols.interface import Pieces, Threshold
 from tacit.protocols.rounds import Steps
@@ -166,7 +166,8 @@ def softplus_steps(protocol: Protocol, x: Shares, frac_bits: int) -> Steps[Share
 
 def evaluate(protocol: Protocol, curves: Sequence[Curve], x: Shares, frac_bits: int) -> list[Shares]:
     """Curves of one window at x: all share one comparison and one secret index."""
-    found: list[Shares] = protocol.elementwise(partial(evaluate_steps, curves=tuple(curves), frac_bits=frac_bits), x)
+    steps = partial(evaluate_steps, curves=tuple(curves), frac_bits=frac_bits)
+    found: list[Shares] = protocol.elementwise(steps, x, words=WORDS)
     return found
 
 

@@ -15,7 +15,7 @@ from functools import cache, partial
 
 import numpy as np
 
-from tacit.functions.segments import HEADROOM_BITS, exact_decimals, whole
+from tacit.functions.segments import HEADROOM_BITS, WORDS, exact_decimals, whole
 from tacit.protocols import Protocol, Shares
 from tacit.protocols.interface import Pieces, Powers, Threshold, Values
 from tacit.protocols.rounds import Steps
@@ -36,7 +36,7 @@ VALUE_BITS = 46
 
 def exp(protocol: Protocol, x: Shares, frac_bits: int) -> Shares:
     """e^x, both with `frac_bits` fraction bits; the result never wraps."""
-    result: Shares = protocol.elementwise(partial(exp_steps, frac_bits=frac_bits), x)
+    result: Shares = protocol.elementwise(partial(exp_steps, frac_bits=frac_bits), x, words=WORDS)
     return result
 
 
@@ -62,7 +62,7 @@ def exp_of_negative(protocol: Protocol, x: Shares, frac_bits: int, result_bits: 
     Off by at most 1.1 of its own units, and 2^-(f + 2) of the result. For x > 0 it is meaningless, but at most 2 or so.
     """
     steps = partial(exp_of_negative_steps, frac_bits=frac_bits, result_bits=result_bits)
-    result: Shares = protocol.elementwise(steps, x)
+    result: Shares = protocol.elementwise(steps, x, words=WORDS)
     return result
 
 

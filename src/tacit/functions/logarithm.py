@@ -12,7 +12,7 @@ from functools import cache, partial
 from typing import cast
 
 from tacit.functions.normal import SEGMENT_BITS, Bounds, Ladder, bounds_of, ladder, normalised, segments
-from tacit.functions.segments import exact_decimals, whole
+from tacit.functions.segments import WORDS, exact_decimals, whole
 from tacit.protocols.interface import Pieces, Protocol, Shares
 from tacit.protocols.rounds import Steps
 
@@ -35,7 +35,7 @@ def log(
         result_bits=frac_bits if result_bits is None else result_bits,
         bounds=bounds or bounds_of(protocol, frac_bits),
     )
-    return cast(Shares, protocol.elementwise(steps, x))
+    return cast(Shares, protocol.elementwise(steps, x, words=WORDS))
 
 
 def log_steps(protocol: Protocol, x: Shares, *, frac_bits: int, result_bits: int, bounds: Bounds) -> Steps[Shares]:

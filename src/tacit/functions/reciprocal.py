@@ -21,6 +21,7 @@ import numpy as np
 
 from tacit.functions.compare import broadcast
 from tacit.functions.normal import NORMAL_BITS, Bounds, Ladder, bounds_of, ladder, looked_up, normalised, segments
+from tacit.functions.segments import WORDS
 from tacit.protocols.interface import Choice, Pieces, Protocol, Shares
 from tacit.protocols.rounds import Steps
 from tacit.ring.kernels import mul
@@ -49,7 +50,7 @@ def reciprocal(
         result_bits=frac_bits + guard_bits,
         bounds=bounds or bounds_of(protocol, frac_bits),
     )
-    return cast(Shares, protocol.elementwise(steps, x))
+    return cast(Shares, protocol.elementwise(steps, x, words=WORDS))
 
 
 def divide(

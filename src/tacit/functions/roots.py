@@ -17,7 +17,7 @@ from functools import cache, partial
 from typing import cast
 
 from tacit.functions.normal import Bounds, Ladder, bounds_of, ladder, looked_up, normalised, segments
-from tacit.functions.segments import exact_decimals, whole
+from tacit.functions.segments import WORDS, exact_decimals, whole
 from tacit.protocols.interface import Pieces, Protocol, Shares
 from tacit.protocols.rounds import Steps
 from tacit.ring.kernels import mul
@@ -72,7 +72,7 @@ def _root(
     result = frac_bits if result_bits is None else result_bits
     within = bounds or bounds_of(protocol, frac_bits)
     chosen = partial(steps, frac_bits=frac_bits, result_bits=result, bounds=within)
-    return cast(Shares, protocol.elementwise(chosen, x))
+    return cast(Shares, protocol.elementwise(chosen, x, words=WORDS))
 
 
 def _scaled(

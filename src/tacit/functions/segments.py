@@ -24,6 +24,8 @@ ENTRIES = 128
 #: Words before a truncation stay within [-2^62, 2^62 - 2^shift]: docs/design/fixed-point.md.
 HEADROOM_BITS = 62
 DIGITS = 45
+#: What an element occupies while a protocol reads such a table of it, about: the one-hot row, words dealt and opened.
+WORDS = 40
 
 RealFunction = Callable[[Decimal], Decimal]
 

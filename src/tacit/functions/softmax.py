@@ -20,6 +20,7 @@ from tacit.functions.logarithm import log
 from tacit.functions.normal import Bounds
 from tacit.functions.order import maximum
 from tacit.functions.reciprocal import reciprocal_steps
+from tacit.functions.segments import WORDS
 from tacit.functions.short_range import degree_for, inverse_steps
 from tacit.protocols import Protocol, Shares
 from tacit.protocols.rounds import Steps
@@ -42,7 +43,8 @@ def softmax(protocol: Protocol, x: Shares, frac_bits: int, axis: int = -1) -> Sh
     guard = guard_bits(entries.shape[1], frac_bits)
     wanted = max(_DROPPED - guard, frac_bits + _INVERSE_GUARD_BITS)
     inverse_bits = min(wanted, _PRODUCT_BITS - frac_bits - guard)
-    inverse = cast(Shares, protocol.elementwise(_inverse(bounds, frac_bits + guard, inverse_bits, frac_bits), total))
+    inverted = _inverse(bounds, frac_bits + guard, inverse_bits, frac_bits)
+    inverse = cast(Shares, protocol.elementwise(inverted, total, words=WORDS))
     return protocol.product_truncated(mul, powers, inverse.expand_as(powers), guard + inverse_bits).movedim(1, back)
 
 
@@ -81,7 +83,7 @@ def _exponentials(protocol: Protocol, entries: Shares, frac_bits: int) -> tuple[
     """exp of entries that are at most 0, one of each column 0; their sum; and the bounds of that sum."""
     bits = frac_bits + guard_bits(entries.shape[1], frac_bits)
     steps = partial(exp_of_negative_steps, frac_bits=frac_bits, result_bits=bits, relative_bits=frac_bits)
-    powers = cast(Shares, protocol.elementwise(steps, entries))
+    powers = cast(Shares, protocol.elementwise(steps, entries, words=WORDS))
     total = powers.sum(1, keepdim=True)
     # One entry is 1 and none is more, up to rounding.
     one = 1 << bits

@@ -16,6 +16,7 @@ import numpy as np
 
 from tacit.functions import reciprocal, roots
 from tacit.functions.normal import Bounds
+from tacit.functions.segments import WORDS
 from tacit.protocols import Protocol, Shares
 from tacit.protocols.interface import Threshold
 from tacit.protocols.rounds import Steps
@@ -58,7 +59,7 @@ def updated(protocol: Protocol, x: Shares, bits: int, mean: Shares | None, part:
         total: Shares = held - lost + fresh
         return total
 
-    return cast(Shares, protocol.elementwise(steps, x, *([] if mean is None else [mean])))
+    return cast(Shares, protocol.elementwise(steps, x, *([] if mean is None else [mean]), words=WORDS))
 
 
 def larger(protocol: Protocol, a: Shares, b: Shares, share: float) -> Shares:
@@ -141,7 +142,7 @@ def _narrowed(protocol: Protocol, mean: Shares, x: Shares | None = None, bits: i
         found, *limited = yield from p.abreast(narrow(p, x), *(_limited(p, y, bits) for y in rest))
         return [*found, *limited]
 
-    found: list[Shares] = protocol.elementwise(steps, mean, *([] if x is None else [x]))
+    found: list[Shares] = protocol.elementwise(steps, mean, *([] if x is None else [x]), words=WORDS)
     return found
 
 

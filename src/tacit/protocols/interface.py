@@ -302,11 +302,15 @@ class Protocol(ABC):
         """
         return self.run(self.abreast(*(self.steps(*gate) for gate in gates)))
 
-    def elementwise(self, function: Callable[..., Steps[Any]], *inputs: Shares | Choice) -> Any:
+    def elementwise(
+        self, function: Callable[..., Steps[Any]], *inputs: Shares | Choice, words: int = 1
+    ) -> Any:
         """function(protocol, *inputs) for steps that treat all elements alike; inputs of one shape, or choices over it.
 
         A protocol may flatten the inputs, cut them into parts and run these abreast, so `function` must use the
         protocol it is given. Its results (shares, a choice, or a list of these) have the elements in their last
-        dimensions, and come back in the shape of the inputs. At least one input is shares.
+        dimensions, and come back in the shape of the inputs. At least one input is shares. `words`: about how many an
+        element occupies meanwhile, beyond a few; leave it out where choices come in or go out.
         """
+        del words
         return self.run(function(self, *inputs))

@@ -32,7 +32,7 @@ from tacit.protocols.masked.room import Cuts, Room, gathered
 from tacit.protocols.rounds import Steps
 from tacit.protocols.sharing3 import HELPER, Sharing3, flat_words
 from tacit.ring import planes
-from tacit.ring.kernels import Bilinear, mul
+from tacit.ring.kernels import Bilinear
 from tacit.session.session import Session
 
 TURNS = 3
@@ -44,8 +44,8 @@ class Masked(Sharing3):
     name = "masked"
     #: From so many elements on three sets of roles are quicker: each costs its own Python, and dealing a round.
     rotated_from: ClassVar[int] = 3 << 16
-    #: At most so many at once: what a function keeps between rounds must not outgrow the tensors of a training step.
-    slab: ClassVar[int] = 3 << 20
+    #: Words that a function may keep between its rounds; what would keep more is done in slabs, one after the other.
+    slab_words: ClassVar[int] = 1 << 22
     protection = "semi-honest; any two parties together can read everything"
 
     def __init__(self, session: Session, turn: int = 0) -> None:
@@ -55,19 +55,7 @@ class Masked(Sharing3):
 
     @step(rounds=1, bits="3 * k")
     def product(self, kernel: Bilinear, x: Shares, y: Shares) -> Shares:
-        if kernel is mul and x.shape == y.shape:
-            return cast(Shares, self.elementwise(lambda p, a, b: p.steps("product", mul, a, b), x, y))
         return self.run(self._product(kernel, x, y))
-
-    @step(rounds=2, bits="3 * k + 3 * w")
-    def product_truncated(self, kernel: Bilinear, x: Shares, y: Shares, shift: int) -> Shares:
-        if kernel is mul and x.shape == y.shape:
-            return cast(Shares, self.elementwise(lambda p, a, b: p.steps("product_truncated", mul, a, b, shift), x, y))
-        return self.run(self._product_truncated(kernel, x, y, shift))
-
-    @step(rounds=1, bits="k + 3 * w")
-    def truncate(self, x: Shares, shift: int) -> Shares:
-        return cast(Shares, self.elementwise(lambda p, part: p.steps("truncate", part, shift), x))
 
     @step(rounds="sign_rounds(width)", bits="sign_bits(width)")
     def is_negative(self, x: Shares, width: int | None = None) -> Bits:
@@ -135,29 +123,32 @@ class Masked(Sharing3):
         steps: Steps[Any] = getattr(self, f"_{gate}")(*arguments)
         return steps
 
-    def elementwise(self, function: Callable[..., Steps[Any]], *inputs: Shares | Choice) -> Any:
+    def elementwise(
+        self, function: Callable[..., Steps[Any]], *inputs: Shares | Choice, words: int = 1
+    ) -> Any:
         shape = next(x.shape[1:] for x in inputs if isinstance(x, torch.Tensor))
-        slabs = self._slabs(shape.numel())
+        slabs = self._slabs(shape.numel(), words)
         if slabs is None:
             return super().elementwise(function, *inputs)
-        results = (self._by_turns(function, number, slab, inputs) for number, slab in enumerate(slabs))
+        results = (self._in_parts(function, number, cuts, inputs) for number, cuts in enumerate(slabs))
         return gathered(results, slabs, shape)
 
-    def _by_turns(
+    def _in_parts(
         self, function: Callable[..., Steps[Any]], number: int, cuts: Cuts, inputs: Sequence[Shares | Choice]
     ) -> Any:
-        """One slab, a third of it in each turn."""
-        room = Room(cuts)
+        """One slab: in one part, or a third of it in each turn."""
+        room, turns = Room(cuts), len(cuts) - 1
         parts = [
-            rounds.in_turn(turn, function(self.turned(turn), *(_part(x, TURNS * number + turn, cut) for x in inputs)))
+            rounds.in_turn(turn, function(self.turned(turn), *(_part(x, turns * number + turn, cut) for x in inputs)))
             for turn, cut in enumerate(pairwise(cuts))
         ]
-        for turn in range(TURNS):
+        for turn in range(turns):
             self.turned(turn)._room = room
         try:
-            return room.joined(self.run(rounds.nobody_ahead(self.abreast(*parts))))
+            merged = self.abreast(*parts)
+            return room.joined(self.run(rounds.nobody_ahead(merged) if turns > 1 else merged))
         finally:
-            for turn in range(TURNS):
+            for turn in range(turns):
                 self.turned(turn)._room = None
 
     def _turned_words(self, turn: int, kept: Kept) -> Steps[Shares]:
@@ -166,15 +157,15 @@ class Masked(Sharing3):
     def fresh(self, count: int) -> Values:
         return super().fresh(count) if self._room is None else self._room.part(self.turn, count)
 
-    def _slabs(self, count: int) -> list[Cuts] | None:
-        """Slabs of a large tensor, each cut in thirds of whole words of bits; None where one part is all."""
-        if count < self.rotated_from:
+    def _slabs(self, count: int, words: int) -> list[Cuts] | None:
+        """Slabs of a large tensor, and thirds of a large slab, on whole words of bits; None where one part is all."""
+        slabs = max(-(-count * words // self.slab_words), 1)
+        parts = TURNS if count // slabs >= self.rotated_from else 1
+        if slabs * parts == 1:
             return None
-        number = -(-count // self.slab)
-        third = -(-count // (number * TURNS * 64)) * 64
-        edges = [min(at * third, count) for at in range(number * TURNS + 1)]
-        edges[-1] = count
-        return [tuple(edges[TURNS * at : TURNS * (at + 1) + 1]) for at in range(number)]
+        size = -(-count // (slabs * parts * 64)) * 64
+        edges = [*(min(at * size, count) for at in range(slabs * parts)), count]
+        return [tuple(edges[parts * at : parts * (at + 1) + 1]) for at in range(slabs)]
 
     def turned(self, turn: int) -> Masked:
         """This party's gates with party `turn` in role 0, and party `turn` + 2 the helper."""
@@ -247,5 +238,6 @@ class Masked(Sharing3):
 
 def _part(x: Shares | Choice, number: int, cut: tuple[int, int]) -> Shares | Choice:
     if isinstance(x, Choice):
+        assert x.parts[number].bit.count == cut[1] - cut[0], "a choice was made of other parts"
         return Choice((x.parts[number],))
     return x.reshape(2, -1)[:, cut[0] : cut[1]]
