@@ -12,6 +12,7 @@ from kit.guide import Reader, blocks
 
 ROOT = Path(__file__).parents[2]
 FIRST = ROOT / "docs" / "guide" / "first-secret-training.md"
+CLASSES = ROOT / "docs" / "guide" / "secret-classes.md"
 
 
 @pytest.mark.filterwarnings("default")  # what torch warns of in somebody's script is not this project's to fix
@@ -28,10 +29,24 @@ def test_the_first_secret_training_does_what_it_says(tmp_path: Path, monkeypatch
     assert not list((tmp_path / "bob").glob("*.safetensors"))
 
 
-def test_every_block_of_the_guide_says_what_it_is() -> None:
+@pytest.mark.filterwarnings("default")
+def test_classes_that_stay_secret_are_learned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generator = torch.get_rng_state()
+    reader = Reader(tmp_path, monkeypatch)
+    try:
+        for block in blocks(CLASSES):
+            reader.do(block)
+    finally:
+        torch.set_rng_state(generator)
+    (right,) = re.findall(r"tensor\((\d+)", reader.printed[""])
+    assert int(right) >= 85
+
+
+@pytest.mark.parametrize("page", [FIRST, CLASSES], ids=lambda page: page.stem)
+def test_every_block_of_the_guide_says_what_it_is(page: Path) -> None:
     kinds = {"python", "toml", "sh", "text"}
-    assert [block for block in blocks(FIRST) if block.language not in kinds] == []
-    assert [b for b in blocks(FIRST) if b.language in ("python", "toml") and not re.fullmatch(r"[\w.]+", b.word)] == []
+    assert [block for block in blocks(page) if block.language not in kinds] == []
+    assert [b for b in blocks(page) if b.language in ("python", "toml") and not re.fullmatch(r"[\w.]+", b.word)] == []
 
 
 def test_the_program_in_the_readme_is_the_one_that_the_guide_runs() -> None:

@@ -155,6 +155,9 @@ def erf(x: SecretTensor) -> SecretTensor:
 
 def gelu(x: SecretTensor, *, approximate: str = "none") -> SecretTensor:
     """x times the normal distribution function, or torch's form of it by tanh."""
+    # Its slope is looked up beside it where a backward pass may ask for one.
+    if not x.requires_grad:
+        return _curve(x, partial(curves.gelu, approximate=approximate))
     return _with_slope(x, partial(curves.gelu_and_slope, approximate=approximate), approximate)
 
 
@@ -165,7 +168,7 @@ def gelu_backward(grad: Operand, x: Operand, *, approximate: str = "none") -> Se
 
 def silu(x: SecretTensor) -> SecretTensor:
     """x times its sigmoid."""
-    return _with_slope(x, curves.silu_and_slope, "silu")
+    return _with_slope(x, curves.silu_and_slope, "silu") if x.requires_grad else _curve(x, curves.silu)
 
 
 def silu_backward(grad: Operand, x: Operand) -> SecretTensor:
