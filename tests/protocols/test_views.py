@@ -192,7 +192,9 @@ def test_in_every_turn_the_messages_of_gates_are_uniform_together(
 
     def program(p: Protocol) -> None:
         i = inputs(p, np.full(3 * third, value), np.broadcast_to(masks[:, None], (8, 3 * third)))
-        p.truncate(p.product_truncated(mul, p.product(mul, i.x, i.y), i.y, 16), 16)
+        squared = p.elementwise(lambda q, x, y: q.steps("product", mul, x, y), i.x, i.y)
+        cut = p.elementwise(lambda q, x, y: q.steps("product_truncated", mul, x, y, 16), squared, i.y)
+        p.elementwise(lambda q, x: q.steps("truncate", x, 16), cut)
         p.lookup(i.x, 16, [Pieces(np.arange(16).reshape(2, 8), (0,))], {0: i.y})
 
     for silent in (frozenset(), frozenset({"turn 1: product-a"})):
