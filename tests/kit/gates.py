@@ -99,6 +99,8 @@ def rows(ring_bits: int) -> list[Row]:
         *(Row("share", _share(owner), {"owner": owner}) for owner in range(3)),
         Row("public", lambda p, i: p.public(i.plain)),
         *(Row("reveal", _reveal(to), {"receivers": len(to), "mask": _mask(to)}, opens=True) for to in subsets),
+        Row("reveal_bits", lambda p, i: p.reveal_bits(i.a), opens=True),
+        Row("shuffle", lambda p, i: p.shuffle(i.x)),
         Row("add_public", lambda p, i: p.add_public(i.x, i.plain)),
         Row("scale", lambda p, i: p.scale(i.x, -3)),
         Row("product", lambda p, i: p.product(mul, i.x, i.y)),

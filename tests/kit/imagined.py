@@ -143,6 +143,9 @@ class Imagined:
             return payload
         # Who is shown a value could write down the component it lacks.
         value, masks = self.world.fixed
+        if said.bits == 1:
+            one, two = masks[4:5] & 1, masks[5:6] & 1
+            return bytes(planes.pack(np.repeat([two, one, value & 1 ^ one ^ two][self.world.victim], self.world.runs)))
         first, last = masks[:1], masks[1:2]
         ring = Ring(self.world.ring_bits)
         lacking = ring.wrap([last, first, value - first - last][self.world.victim])

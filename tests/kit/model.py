@@ -53,6 +53,13 @@ class Model(Protocol):
     def reveal(self, x: Shares, receivers: tuple[int, ...]) -> Values | None:
         return self.value(x)
 
+    def reveal_bits(self, x: Bits) -> Values:
+        return np.array([planes.unpack(plane, x.count) for plane in x.planes[0]])
+
+    def shuffle(self, x: Shares, *, apart: bool = False) -> Shares:
+        """In the order that they have: what one run may bring is enough here."""
+        return self.of(self.value(x))
+
     def add_public(self, x: Shares, values: Values) -> Shares:
         missing = max(values.ndim - (x.dim() - 1), 0)
         x = x.reshape(2, *(1,) * missing, *x.shape[1:])

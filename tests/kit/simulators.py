@@ -52,6 +52,14 @@ def _reveal(row: Row, victim: int, k: int) -> list[Said]:
     return [Said("reveal", (victim + 1) % 3, 1, opens=True)] if row.variables["mask"] >> victim & 1 else []
 
 
+def _reveal_bits(row: Row, victim: int, k: int) -> list[Said]:
+    return [Said("reveal-bits", (victim + 1) % 3, 1, 1, opens=True)]
+
+
+def _shuffle(row: Row, victim: int, k: int) -> list[Said]:
+    return [Said("shuffle", (victim + 1) % 3, 1), Said("shuffle", (victim + 2) % 3, 1)]
+
+
 def _wrap(row: Row, sender: int) -> Said:
     return Said("wrap", sender, 1, carrier_bits(row.variables["s"]))
 
@@ -221,6 +229,8 @@ MESSAGES: dict[tuple[type[Protocol], str], Callable[[Row, int, int], list[Said]]
     **{(Sharing3, gate): _nothing for gate in ("public", "add_public", "scale", "xor", "invert")},
     (Sharing3, "share"): _share,
     (Sharing3, "reveal"): _reveal,
+    (Sharing3, "reveal_bits"): _reveal_bits,
+    (Sharing3, "shuffle"): _shuffle,
     (Sharing3, "truncate"): _truncate,
     (Sharing3, "product_truncated"): _product_truncated,
     (Sharing3, "from_bits"): _from_bits,

@@ -34,9 +34,9 @@ Z = math.sqrt(2 * math.log(2 / FALSE_ALARM))
 
 _WORDS = {
     "share", "product", "truncate", "wrap", "deal", "reshare", "reveal", "lookup", "lookup-dealt", "table-words",
-    "count", "count-dealt",
+    "count", "count-dealt", "shuffle",
 }  # fmt: skip
-_PLANES = {"and", "input", "relation-dealt", "node", "bit", "table-bits"}
+_PLANES = {"and", "input", "relation-dealt", "node", "bit", "table-bits", "reveal-bits"}
 
 
 @dataclass(frozen=True)

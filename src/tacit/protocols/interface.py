@@ -163,6 +163,19 @@ class Protocol(ABC):
     def reveal(self, x: Shares, receivers: tuple[int, ...]) -> Values | None:
         """The values at each receiver, None elsewhere."""
 
+    @abstractmethod
+    def reveal_bits(self, x: Bits) -> Values:
+        """The bits at every party, zeros and ones [planes, count]. Whoever calls this argues what they show."""
+
+    # -- order ---------------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def shuffle(self, x: Shares, *, apart: bool = False) -> Shares:
+        """Rows (axis 0 of the public shape) in an order that no party knows; whole rows move.
+
+        With `apart` the entries of axis 1 have an order of their own each, and what lies behind it moves along.
+        """
+
     # -- local ---------------------------------------------------------------------------------------------------
 
     @abstractmethod

@@ -54,6 +54,17 @@ class Plain(Protocol):
         self.session.exchange("reveal", {}, {})
         return x[0].numpy().copy() if self.session.place in receivers else None
 
+    @step(rounds=1, bits=0)
+    def reveal_bits(self, x: Bits) -> Values:
+        self.session.exchange("reveal-bits", {}, {})
+        return planes.unpack_narrow(x.planes[0], x.count).astype(np.int64)
+
+    @step(rounds=0, bits=0)
+    def shuffle(self, x: Shares, *, apart: bool = False) -> Shares:
+        # The order stays: who sees every value would see any other order too, and one party alone shares no key.
+        del apart
+        return x.clone()
+
     def add_public(self, x: Shares, values: Values) -> Shares:
         # The components axis must not meet an axis of the values, so a shorter x is padded after it.
         missing = max(values.ndim - (x.dim() - 1), 0)

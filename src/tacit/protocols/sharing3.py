@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 
 from tacit.protocols.interface import Bits, Protocol, Shares, Values, step
 from tacit.protocols.rounds import Round, Steps
+from tacit.protocols.shuffle import shuffle
+from tacit.ring import planes
 from tacit.ring.kernels import Bilinear
 from tacit.ring.words import carrier
 from tacit.session.session import Expected, Message, Session
@@ -87,6 +89,24 @@ class Sharing3(Protocol):
             return None
         value = flat_words(x[0]) + flat_words(x[1]) + self.ring.from_wire(arrived[self.next])
         return self.ring.wrap(value).reshape(x.shape[1:])
+
+    @step(rounds=1, bits="3 * planes")
+    def reveal_bits(self, x: Bits) -> Values:
+        # As `reveal`, to all; a plane in whatever turn it was made lacks the component that the next party has last.
+        # What pads a plane to whole words belongs to no element.
+        lent = np.ascontiguousarray(x.planes[1])
+        arrived = self.session.exchange("reveal-bits", {self.previous: lent}, {self.next: (lent.shape, WORD)})
+        opened = x.planes[0] ^ lent ^ arrived[self.next].view(np.int64)
+        return planes.unpack_narrow(opened, x.count).astype(np.int64)
+
+    # -- order ---------------------------------------------------------------------------------------------------
+
+    @step(rounds=3, bits="6 * k")
+    def shuffle(self, x: Shares, *, apart: bool = False) -> Shares:
+        return self.run(self._shuffle(x, apart=apart))
+
+    def _shuffle(self, x: Shares, *, apart: bool = False) -> Steps[Shares]:
+        return shuffle(self, x, apart=apart)
 
     # -- local ---------------------------------------------------------------------------------------------------
 
@@ -257,6 +277,10 @@ class Sharing3(Protocol):
         """Uniform bit planes."""
         drawn = self.session.randomness.narrow(self._party(peer), self._role + purpose, shape, WORD)
         return drawn.view(np.int64)
+
+    def order_words(self, peer: int, purpose: str, shape: tuple[int, ...]) -> Values:
+        """Uniform 64-bit words, whatever the ring, to draw an order from."""
+        return self.bit_pad(peer, purpose, shape)
 
     def blind(self, peer: int, purpose: str, words: NDArray[np.signedinteger]) -> None:
         """Exclusive-or into `words` what `peer` draws as `bit_pad`."""

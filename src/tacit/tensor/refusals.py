@@ -14,7 +14,7 @@ _REVEAL = "tacit.reveal(x, to=..., name=...) opens a value to a party, if the jo
 _VALUE = "it asks for the value of a secret tensor"
 _SHAPE = "the shape of its output would reveal the values"
 _MASK = "keep a 0/1 mask and multiply; or reveal the mask if positions may be known"
-_SORT = "a secret order needs a shuffle, which no protocol here has yet"
+_SORT = "sorting of secret values is not offered for tensors yet"
 _NO_SORT = "max, min and argmax have rows; reveal the values if their order may be known"
 _SCALE = "a loss scale would use up the bits that keep values inside the ring"
 
