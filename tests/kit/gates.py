@@ -20,6 +20,7 @@ from tacit.protocols.masked import cuts, plan
 from tacit.protocols.masked.counts import count_bits
 from tacit.protocols.masked.tables import lookup_bits
 from tacit.ring.kernels import mul
+from tacit.session.truncation import DITHERED
 
 
 @dataclass(frozen=True)
@@ -153,9 +154,12 @@ def inputs(protocol: Protocol, values: np.ndarray, masks: np.ndarray | None = No
     )
 
 
-def declared(protocol: type[Protocol], row: Row, *, ring_bits: int, parties: int) -> tuple[int, int]:
+def declared(
+    protocol: type[Protocol], row: Row, *, ring_bits: int, parties: int, truncation: str = DITHERED
+) -> tuple[int, int]:
     """(rounds, bits per element) of the declaration. A gate without one says of itself that it is local."""
     price = getattr(getattr(protocol, row.gate), "price", None)
+    price = protocol.other_prices.get((truncation, row.gate), price)
     if price is None:
         return 0, 0
     word_rounds = getattr(protocol.from_bits, "price", Price("0", "0")).rounds

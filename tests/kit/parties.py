@@ -17,6 +17,7 @@ from tacit.protocols import PROTOCOLS, Protocol
 from tacit.session.disclosure import Disclosures, allow_everything
 from tacit.session.randomness import Randomness
 from tacit.session.session import Session
+from tacit.session.truncation import DITHERED
 
 Result = TypeVar("Result")
 #: What one party received, in order: label, sender, payload; and the shape of an array, where kit.views keeps it.
@@ -77,6 +78,7 @@ def make_sessions(
     opened: list[View] | None = None,
     randomness: Source = Randomness,
     session_id: bytes = b"test session",
+    truncation: str = DITHERED,
 ) -> list[Session]:
     """One session per party, connected by queues. `opened` collects what two parties open to each other, as bits.
  `randomness` may be a double, such as those of `kit.coins`."""
@@ -99,6 +101,7 @@ def make_sessions(
             frac_bits=frac_bits,
             public_seed=1,
             disclosures=Disclosures(allow_everything),
+            truncation=truncation,
         )
         for place in range(parties)
     ]

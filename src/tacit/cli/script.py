@@ -30,6 +30,7 @@ def settings_for(script: Path, job: Job) -> Settings:
         job.frac_bits,
         deadlines.receive_s,
         transport=job.transport,
+        truncation=job.truncation,
         meet_s=deadlines.connect_s,
     )
 

@@ -141,6 +141,8 @@ class Protocol(ABC):
 
     name: ClassVar[str]
     components: ClassVar[int]
+    #: Prices where the run drops bits in another way than by default, by that way and the gate.
+    other_prices: ClassVar[Mapping[tuple[str, str], Price]] = {}
     #: Shown on screen before the run: who must not collude, and what a party that deviates could do.
     protection: ClassVar[str]
 
@@ -198,6 +200,10 @@ class Protocol(ABC):
     @abstractmethod
     def product_truncated(self, kernel: Bilinear, x: Shares, y: Shares, shift: int) -> Shares:
         """kernel(x, y) / 2^shift, rounded to one of the two neighbours, for |kernel(x, y)| within the domain."""
+
+    def product_truncated_mostly(self, kernel: Bilinear, x: Shares, y: Shares, shift: int) -> Shares:
+        """As `product_truncated`, but a protocol may save work by being wrong now and then, by far: see `hopeful`."""
+        return self.product_truncated(kernel, x, y, shift)
 
     @abstractmethod
     def truncate(self, x: Shares, shift: int) -> Shares:

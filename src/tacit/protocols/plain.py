@@ -21,6 +21,7 @@ from tacit.protocols.interface import Bits, Pieces, Protocol, Shares, Table, Thr
 from tacit.protocols.tables import meaning
 from tacit.ring import planes
 from tacit.ring.kernels import Bilinear, mul
+from tacit.session.truncation import FAITHFUL
 
 #: (shape, shift) -> rounding offsets in [0, 2^shift): tests replay another protocol's dither through this.
 Dither = Callable[[tuple[int, ...], int], Values]
@@ -85,7 +86,8 @@ class Plain(Protocol):
             # The domain is [-2^62, 2^62 - 2^shift]: one unit more below, so the bound is put to -x - 2^shift as well.
             self._check_domain(max(float(x.max()), -float(x.min()) - 2.0**shift), shift)
         # To nearest where nothing is replayed; a replayed dither gives exactly what the other protocol computed.
-        offset = 1 << (shift - 1) if self.dither is None else self.dither(tuple(x.shape[1:]), shift)
+        dither = None if self.session.truncation == FAITHFUL else self.dither
+        offset = 1 << (shift - 1) if dither is None else dither(tuple(x.shape[1:]), shift)
         words: Values = x.numpy()
         return torch.as_tensor((words + offset) >> shift)
 

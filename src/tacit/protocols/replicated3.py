@@ -11,16 +11,21 @@ Not here a party that lies or stops early without being noticed: whatever it sen
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from tacit.protocols import bits as circuits
-from tacit.protocols.interface import Bits, Choice, Shares, Values, step
+from tacit.protocols.interface import Bits, Choice, Price, Shares, Values, step
 from tacit.protocols.reference_tables import ReferenceTables
-from tacit.protocols.sharing3 import FIRST, HELPER, SECOND, WORD, flat_words, stack
+from tacit.protocols.rounds import Steps
+from tacit.protocols.sharing3 import FIRST, HELPER, SECOND, WORD, Planes, flat_words, stack
 from tacit.ring import planes
 from tacit.ring.kernels import Bilinear
 from tacit.session.session import Message
+from tacit.session.truncation import FAITHFUL
 
 
 class Replicated3(ReferenceTables):
@@ -28,6 +33,10 @@ class Replicated3(ReferenceTables):
 
     name = "replicated3"
     protection = "semi-honest; any two parties together can read everything"
+    other_prices: ClassVar[Mapping[tuple[str, str], Price]] = {
+        (FAITHFUL, "truncate"): Price("5 + depth(s)", "4 * k + 3 * w + 4 * s + 3 * carry_ands(s)"),
+        (FAITHFUL, "product_truncated"): Price("6 + depth(s)", "6 * k + 3 * w + 4 * s + 3 * carry_ands(s)"),
+    }
 
     @step(rounds=1, bits="3 * k")
     def product(self, kernel: Bilinear, x: Shares, y: Shares) -> Shares:
@@ -48,8 +57,7 @@ class Replicated3(ReferenceTables):
     @step(rounds="2 + depth(width - 1)", bits="width + 3 * (width - 1) + 3 * carry_ands(width - 1)")
     def is_negative(self, x: Shares, width: int | None = None) -> Bits:
         # x = c + e with e = x_0 + x_2: one adder on two numbers that each lie whole with somebody.
-        own = self._words_of_helper(x)
-        c, e = self._two_inputs(x, own, self.ring.bits if width is None else width)
+        c, e = self._two_inputs(self._addends(x), self.ring.bits if width is None else width)
         return self.run(circuits.sign_of_sum(self, c, e))
 
     @step(rounds="2 + depth(width - 1)", bits="width + 3 * (width - 1) + 3 * carry_ands(width - 1)")
@@ -59,8 +67,7 @@ class Replicated3(ReferenceTables):
     @step(rounds="1 + depth(k)", bits="k + 3 * (k - 1)")
     def is_zero(self, x: Shares) -> Bits:
         # x = c - r is zero exactly where c and r agree in every bit.
-        own = self._words_of_helper(x)
-        c, r = self._two_inputs(x, None if own is None else self.ring.wrap(-own), self.ring.bits)
+        c, r = self._two_inputs(self._known(x), self.ring.bits)
         return self.run(circuits.all_of(self, self.invert(self.xor(c, r))))
 
     @step(rounds=1, bits="3 * planes")
@@ -110,27 +117,35 @@ class Replicated3(ReferenceTables):
     def as_words(self, choice: Choice, shape: tuple[int, ...]) -> Shares:
         return super().as_words(choice, shape)
 
-    def _words_of_helper(self, x: Shares) -> Values | None:
-        """x_0 + x_2, which only the helper can add up."""
-        return self.ring.wrap(flat_words(x[0] + x[1])) if self.place == HELPER else None
+    def _carry(self, low: Planes, count: int) -> Steps[Shares]:
+        # c < r exactly where (2^s - 1 - c) + r runs over s bits.
+        c, r = self._inputs_of_planes(low, count)
+        c = self.invert(c)
+        carry = yield from circuits.carry_out(self, self.and_(c, r), self.xor(c, r))
+        return self.from_bits(carry, (count,))
 
-    def _two_inputs(self, x: Shares, own: Values | None, bits: int) -> tuple[Bits, Bits]:
-        """Boolean sharings, one plane per bit, of component 1 (no message) and of the helper's words."""
-        count = x[0].numel()
-        shape = (bits, planes.words_per_plane(count))
+    def _addends(self, x: Shares) -> Values:
+        """Component 1 at the evaluators; at the helper x_0 + x_2, which only it can add up."""
+        return self.ring.wrap(flat_words(x[0] + x[1] if self.place == HELPER else x[1 - self.place]))
+
+    def _two_inputs(self, known: Values, bits: int) -> tuple[Bits, Bits]:
+        """Boolean sharings, one plane per bit, of the evaluators' words (no message) and of the helper's."""
+        return self._inputs_of_planes(planes.to_planes(known, bits), known.size)
+
+    def _inputs_of_planes(self, known: Planes, count: int) -> tuple[Bits, Bits]:
+        shape = known.shape
         send: dict[int, Message] = {}
         components: dict[int, NDArray[np.int64]] = {}
         if self.place == HELPER:
-            assert own is not None
             components[2] = self.bit_pad(SECOND, "input-bits", shape)
-            components[0] = planes.to_planes(own, bits) ^ components[2]
+            components[0] = known ^ components[2]
             send[FIRST] = np.ascontiguousarray(components[0])
         elif self.place == SECOND:
             components[2] = self.bit_pad(HELPER, "input-bits", shape)
         arrived = self.session.exchange("input", send, {HELPER: (shape, WORD)} if self.place == FIRST else {})
         if self.place == FIRST:
             components[0] = arrived[HELPER].view(np.int64)
-        masked = {} if self.place == HELPER else {1: planes.to_planes(flat_words(x[1 - self.place]), bits)}
+        masked = {} if self.place == HELPER else {1: known}
         return Bits(self._arrange(masked, shape), count), Bits(self._arrange(components, shape), count)
 
     def _zero(self, purpose: str, shape: tuple[int, ...]) -> Values:

@@ -12,22 +12,26 @@ Not here products and comparisons: replicated3 by the book, masked by evaluators
 from __future__ import annotations
 
 import sys
+from abc import abstractmethod
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tacit.protocols import hopeful, rounds
 from tacit.protocols.interface import Bits, Protocol, Shares, Values, step
-from tacit.protocols.rounds import Round, Steps
+from tacit.protocols.rounds import Arrived, Round, Steps
 from tacit.protocols.shuffle import shuffle
 from tacit.ring import planes
 from tacit.ring.kernels import Bilinear
 from tacit.ring.words import carrier
 from tacit.session.session import Expected, Message, Session
+from tacit.session.truncation import FAITHFUL
 
 T = TypeVar("T")
+Planes = NDArray[np.int64]  # [planes, words]
 FIRST, SECOND, HELPER = 0, 1, 2  # the two evaluators and the helper
 WORD = np.dtype("<i8")
 _TOP_LAST = sys.byteorder == "little"  # where in a word its highest bits lie
@@ -125,6 +129,13 @@ class Sharing3(Protocol):
     def product_truncated(self, kernel: Bilinear, x: Shares, y: Shares, shift: int) -> Shares:
         return self.run(self._product_truncated(kernel, x, y, shift))
 
+    @step(rounds=1, bits="3 * k")
+    def product_truncated_mostly(self, kernel: Bilinear, x: Shares, y: Shares, shift: int) -> Shares:
+        return self.run(self._product_truncated_mostly(kernel, x, y, shift))
+
+    def _product_truncated_mostly(self, kernel: Bilinear, x: Shares, y: Shares, shift: int) -> Steps[Shares]:
+        return hopeful.product(self, kernel, x, y, shift)
+
     @step(rounds=1, bits="k + 3 * w")
     def truncate(self, x: Shares, shift: int) -> Shares:
         return self.run(self._truncate(x, shift))
@@ -178,10 +189,11 @@ class Sharing3(Protocol):
         """Helper: deal -(r >> shift) and [r >= 0], additively, one half of each from the key shared with evaluator 0.
 
         r is the mask of z + 2^(k-2), which is not negative: the helper moves its mask by the offset and takes it off
-        the result again, so that the evaluators shift what they opened as it is. Overwrites `mask`.
+        the result again, so that the evaluators shift what they opened as it is. Where rounding is faithful it adds
+        half a unit in the same way, and does not take it off. Overwrites `mask`.
         """
         offset = 1 << self.fixed.product_bits
-        mask -= offset
+        mask -= offset + (1 << shift >> 1 if self.session.truncation == FAITHFUL else 0)
         self.settle(mask)
         narrow = carrier(shift)
         out = self.fresh(mask.size)
@@ -195,10 +207,10 @@ class Sharing3(Protocol):
         top += narrow.type(1)  # -1 or 0 becomes [r >= 0]
         top -= self.narrow_pad(FIRST, "top", mask.shape, narrow)
         yield Round("truncate", {SECOND: [self.ring.to_wire(other), top]}, dealt=dealt)
-        yield Round("wrap")
+        _, carry = yield from self._wrap(Round("wrap"), mask, shift)
         self._add_wrap(first, self.narrow_pad(FIRST, "wrap-a", mask.shape, narrow), shift)
         self._add_wrap(other, self.narrow_pad(SECOND, "wrap-b", mask.shape, narrow), shift)
-        return torch.as_tensor(out)
+        return self._less(out, carry)
 
     def _truncate_wire(
         self, c: Values, dealt: Sequence[NDArray[np.signedinteger]] | None, shift: int
@@ -206,6 +218,7 @@ class Sharing3(Protocol):
         """Evaluators: shift c locally, and add 2^(k - shift) where z + r ran over the top: r >= 0 and c < 0, as signed.
 
         Right for -2^(k-2) <= z <= 2^(k-2) - 2^shift: then z + 2^(k-2) lies in [0, 2^(k-1)) and overflows at most once.
+        Where rounding is faithful, half a unit more is still inside.
         """
         narrow = carrier(shift)
         out = self.fresh(c.size)
@@ -221,10 +234,32 @@ class Sharing3(Protocol):
         wrapped &= top
         pad = self.narrow_pad(HELPER, "wrap-a" if self.place == FIRST else "wrap-b", c.shape, narrow)
         wrapped -= pad
-        arrived = yield Round("wrap", {self.peer: [wrapped]}, {self.peer: [(c.shape, narrow)]})
+        wrap = Round("wrap", {self.peer: [wrapped]}, {self.peer: [(c.shape, narrow)]})
+        arrived, carry = yield from self._wrap(wrap, c, shift)
         np.right_shift(c, shift, out=middle)
         self._add_wrap(middle, wrapped + arrived[self.peer][0], shift)
         self._add_wrap(outer, pad, shift)
+        return self._less(out, carry)
+
+    def _wrap(self, wrap: Round, known: Values, shift: int) -> Steps[tuple[Arrived, Shares | None]]:
+        """What arrived; where rounding is faithful, also [c mod 2^s < r mod 2^s] as a word, in rounds beside it.
+
+        c >> s less r >> s is too high by exactly that carry. `known` is c at the evaluators, r at the helper.
+        """
+        if self.session.truncation != FAITHFUL:
+            return (yield wrap), None
+        gates: list[Steps[Any]] = [_alone(wrap), self._carry(planes.to_planes(known, shift), known.size)]
+        arrived, carry = yield from rounds.abreast(self.session.randomness, gates)
+        return arrived, carry
+
+    @abstractmethod
+    def _carry(self, low: Planes, count: int) -> Steps[Shares]:
+        """[C < R] as a flat word, for planes of C at the evaluators and of R at the helper."""
+
+    def _less(self, out: Values, carry: Shares | None) -> Shares:
+        if carry is not None:
+            out -= carry.numpy()
+            self.settle(out)
         return torch.as_tensor(out)
 
     def _add_wrap(self, words: Values, wrap: NDArray[np.signedinteger], shift: int) -> None:
@@ -313,6 +348,11 @@ def _top_words(words: Values, narrow: np.dtype[np.signedinteger], ring_bits: int
         lanes = 8 // narrow.itemsize
         return np.asarray(words.view(narrow)[lanes - 1 :: lanes] >> (8 * narrow.itemsize - 1))
     return np.asarray((words >> 63).astype(narrow))
+
+
+def _alone(only: Round) -> Steps[Arrived]:
+    """A gate of one round."""
+    return (yield only)
 
 
 def stack(row0: Values, row1: Values, shape: Sequence[int] | None = None) -> Shares:

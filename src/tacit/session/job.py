@@ -18,6 +18,7 @@ from tacit.crypto.strict_json import canonical, parse_object
 from tacit.errors import JobError
 from tacit.session.job_keys import DEADLINES, INPUT, PARTY, REVEAL, TOP, Address
 from tacit.session.job_reader import FILE_BYTES_MAX, Reader, bare, nearest, read_text, refuse
+from tacit.session.truncation import DITHERED
 
 __all__ = ["Address", "Deadlines", "Input", "Job", "Party", "Reveal", "parse_address_map"]
 
@@ -70,6 +71,7 @@ class Job:
     name: str | None = None
     protocol: str = "masked"
     frac_bits: int = 16
+    truncation: str = DITHERED
     ring_bits: int = 64
     transport: str = "tls"
     model_to: str | None = None
@@ -201,7 +203,8 @@ class Job:
 
     def common(self) -> dict[str, object]:
         """What all parties must agree on. Own inputs, consent, deadlines and addresses are not in it."""
-        agreed = ("version", "name", "protocol", "ring_bits", "frac_bits", "transport", "model_to", "seed")
+        numbers = ("ring_bits", "frac_bits", "truncation")
+        agreed = ("version", "name", "protocol", *numbers, "transport", "model_to", "seed")
         return {**{key: getattr(self, key) for key in agreed}, "parties": list(self.names)}
 
     def common_digest(self) -> bytes:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from tacit.session.truncation import DITHERED, TRUNCATIONS
+
 TRANSPORTS = ("tls", "frames")  # what each means: meeting.py
 
 
@@ -157,6 +159,9 @@ TOP: Mapping[str, Key] = {
     ),
     "frac_bits": Key("a whole number from 8 to 24", _whole(8, 24), "16", 16),
     "ring_bits": Key("the whole number 64, the only ring so far", _whole(64, 64), "64", 64),
+    "truncation": Key(
+        '"dithered", "faithful" or "probabilistic-may-corrupt"', _one_of(*TRUNCATIONS), '"faithful"', DITHERED
+    ),
     "transport": Key('"tls" or "frames"', _one_of(*TRANSPORTS), '"tls"', "tls"),
     "model_to": Key("the name of a party, as a text", _text(32), '"alice"'),
     "model_out": Key("a path, as a text", _text(1000), '"fraud-model"'),

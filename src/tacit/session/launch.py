@@ -29,6 +29,7 @@ from tacit.session.job_keys import TRANSPORTS
 from tacit.session.local_site import LocalSite, local_site
 from tacit.session.participate import Settings, take_part
 from tacit.session.party import Party, ProgressSink
+from tacit.session.truncation import DITHERED, TRUNCATIONS
 
 Result = TypeVar("Result")
 
@@ -161,6 +162,7 @@ def simulate(
     *,
     protocol: str = "masked",
     frac_bits: int = 16,
+    truncation: str = DITHERED,
     seed: int | None = None,
     transport: str | None = None,
     network: Weather | None = None,
@@ -173,6 +175,8 @@ def simulate(
     function    takes no arguments; closures and functions of a notebook are fine. tacit.party() says who it is.
     parties     how many, or their names.
     protocol    "masked" and "replicated3" need three parties; "plain" takes any number and protects nothing.
+    truncation  how low bits are dropped: "dithered"; "faithful", to nearest at the price of a comparison; or
+                "probabilistic-may-corrupt", quicker and now and then wrong by far.
     seed        public seed of initial weights and shuffles; agreed afresh when None.
     transport   "tls" or "frames": the parties meet over loopback with throw-away keys, as machines would, and all that
                 travels is encrypted. When None they use plain local sockets, which are faster to make and to use.
@@ -185,13 +189,16 @@ def simulate(
     names = _names(parties)
     if protocol in THREE_PARTIES and len(names) != 3:
         raise Misuse(f"{protocol} runs among three parties, not {len(names)}", hint='"plain" takes any number')
+    if truncation not in TRUNCATIONS:
+        raise Misuse(f"no truncation is called {truncation!r}", hint=f"there are {', '.join(TRUNCATIONS)}")
     settings = Settings(
-        Terms(names, {"protocol": protocol, "frac_bits": frac_bits}, seed=seed),
+        Terms(names, {"protocol": protocol, "frac_bits": frac_bits, "truncation": truncation}, seed=seed),
         protocol,
         64,
         frac_bits,
         deadline_s,
         transport="tls" if transport is None else transport,
+        truncation=truncation,
     )
     site = None if transport is None else _site(names, transport, network)
     task = partial(_simulated, function, names, settings, reveals, site)

@@ -18,6 +18,7 @@ from tacit.session.handshake import Terms, greet
 from tacit.session.party import Party
 from tacit.session.randomness import Randomness
 from tacit.session.session import Session
+from tacit.session.truncation import DITHERED
 
 Result = TypeVar("Result")
 
@@ -35,6 +36,7 @@ class Settings:
     frac_bits: int = 16
     deadline_s: float = 30.0
     transport: str = "tls"  # "frames": open second connections; the mesh must have been made for them
+    truncation: str = DITHERED
     meet_s: float = 0.0  # how long the parties have to meet; 0 where they are connected from the start
 
 
@@ -89,6 +91,7 @@ def _connect(party: Party, settings: Settings, meet: Callable[[], Mesh], disclos
         frac_bits=settings.frac_bits,
         public_seed=agreed.public_seed,
         disclosures=disclosures,
+        truncation=settings.truncation,
     )
 
 
@@ -106,6 +109,7 @@ def account(party: Party, session: Session, *, completed: bool) -> dict[str, Any
         "parties": list(party.parties),
         "protocol": session.protocol,
         "frac_bits": session.frac_bits,
+        "truncation": session.truncation,
         "public_seed": session.public_seed,
         **session.meter.report(),
         "disclosures": [entry.as_dict() for entry in session.disclosures.report()],

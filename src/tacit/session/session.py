@@ -16,6 +16,7 @@ from tacit.errors import ShapeError
 from tacit.session.disclosure import Disclosures
 from tacit.session.meter import Meter
 from tacit.session.randomness import Randomness
+from tacit.session.truncation import DITHERED
 
 Message = NDArray[np.signedinteger]
 Expected = tuple[tuple[int, ...], np.dtype[np.signedinteger]]
@@ -51,6 +52,7 @@ class Session:
         frac_bits: int,
         public_seed: int,
         disclosures: Disclosures,
+        truncation: str = DITHERED,
     ) -> None:
         self.place = place
         self.parties = parties
@@ -58,6 +60,7 @@ class Session:
         self.protocol = protocol
         self.ring_bits = ring_bits
         self.frac_bits = frac_bits
+        self.truncation = truncation
         self.public_seed = public_seed
         self.disclosures = disclosures
         self.meter = Meter(owner=randomness.owner)

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from tacit.protocols import Shares
 from tacit.ring import kernels
+from tacit.session.truncation import PROBABILISTIC
 from tacit.tensor.cell import Cell, Context, factor_bits, joint_shape, rescaled
 from tacit.tensor.operands import (
     Number,
@@ -332,7 +333,9 @@ def product_gate(
     if frac <= context.guarded_bits:
         return ("product", kernel, x, y), frac
     target = max(context.frac_bits, *bits)
-    return ("product_truncated", kernel, x, y, frac - target), target
+    hopes = context.protocol.session.truncation == PROBABILISTIC
+    gate = "product_truncated_mostly" if hopes else "product_truncated"
+    return (gate, kernel, x, y, frac - target), target
 
 
 def times_public(

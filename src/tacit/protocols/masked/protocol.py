@@ -22,10 +22,11 @@ from typing import Any, ClassVar, cast
 import torch
 
 from tacit.protocols import rounds
-from tacit.protocols.interface import Bits, Choice, Kept, Pieces, Shares, Table, Threshold, Values, step
+from tacit.protocols.interface import Bits, Choice, Kept, Pieces, Price, Shares, Table, Threshold, Values, step
 from tacit.protocols.masked import counts, words
 from tacit.protocols.masked import tables as table_gates
 from tacit.protocols.masked import thresholds as threshold_gates
+from tacit.protocols.masked.digits import Planes
 from tacit.protocols.masked.plan import equal_plan, less_plan
 from tacit.protocols.masked.relations import relation
 from tacit.protocols.masked.room import Cuts, Room, gathered
@@ -34,6 +35,7 @@ from tacit.protocols.sharing3 import HELPER, Sharing3, flat_words
 from tacit.ring import planes
 from tacit.ring.kernels import Bilinear
 from tacit.session.session import Session
+from tacit.session.truncation import FAITHFUL
 
 TURNS = 3
 
@@ -47,6 +49,11 @@ class Masked(Sharing3):
     #: Words that a function may keep between its rounds; what would keep more is done in slabs, one after the other.
     slab_words: ClassVar[int] = 1 << 22
     protection = "semi-honest; any two parties together can read everything"
+    other_prices: ClassVar[Mapping[tuple[str, str], Price]] = {
+        # The comparison of s bits is a sign of s + 1 without its dealt top bit.
+        (FAITHFUL, "truncate"): Price("sign_rounds(s + 1) + 1", "4 * k + 3 * w + sign_bits(s + 1) - 1"),
+        (FAITHFUL, "product_truncated"): Price("sign_rounds(s + 1) + 2", "6 * k + 3 * w + sign_bits(s + 1) - 1"),
+    }
 
     def __init__(self, session: Session, turn: int = 0) -> None:
         super().__init__(session, turn)
@@ -213,6 +220,10 @@ class Masked(Sharing3):
     def _is_zero(self, x: Shares) -> Steps[Bits]:
         known = planes.to_planes(flat_words(self._own_words(x)), self.ring.bits)
         return relation(self, known, equal_plan(self.ring.bits), x[0].numel(), less=False)
+
+    def _carry(self, low: Planes, count: int) -> Steps[Shares]:
+        bit = yield from relation(self, low, less_plan(len(low)), count, less=True)
+        return (yield from words.as_words(self, Choice.of(bit), (count,)))
 
     def _lookup(
         self, x: Shares, shift: int, tables: Sequence[Table], times: Mapping[int, Shares] | None = None
