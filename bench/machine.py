@@ -25,7 +25,8 @@ def described(machine: Machine) -> dict[str, Any]:
     """The first line of a run."""
     return {
         "kind": "machine", "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), "cpu": _cpu(),
-        "cores": machine.cores, "memory_gib": round(_memory_bytes() / 2**30, 1), "system": platform.platform(),
+        "cores": machine.cores, "memory_gib": round(_memory_bytes() / 2**30, 1),
+        "system": f"{platform.system()} {platform.machine()}, {' '.join(platform.libc_ver())}",
         "python": platform.python_version(), "packages": {name: version(name) for name in PACKAGES},
         "load": [round(value, 2) for value in os.getloadavg()], "rates": asdict(machine),
     }
