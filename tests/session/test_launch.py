@@ -21,6 +21,7 @@ import tacit
 from kit.processes import children, gone
 from tacit import errors
 from tacit.net.simulated import Weather
+from tacit.protocols import PROTOCOLS
 from tacit.session import forkserver, launch
 
 NAMES = ("alice", "bob", "crypto-producer")
@@ -373,3 +374,9 @@ def test_runs_of_several_threads_do_not_disturb_each_other() -> None:
 
     with ThreadPoolExecutor(3) as pool:
         assert list(pool.map(work, range(6))) == [[number + 1] * 3 for number in range(6)]
+
+
+def test_a_protocol_that_does_not_exist_is_refused_before_anything_starts() -> None:
+    assert set(launch.SIMULATED) == set(PROTOCOLS)
+    with pytest.raises(errors.Misuse, match="no protocol is called 'maskd'"):
+        tacit.simulate(print, protocol="maskd")

@@ -35,6 +35,8 @@ Result = TypeVar("Result")
 
 #: Protocols that run among exactly three.
 THREE_PARTIES = ("replicated3", "masked")
+#: All that a simulation may be asked for. Which classes they are is known above this floor.
+SIMULATED = (*THREE_PARTIES, "plain")
 _server: forkserver.ForkServer | None = None
 _server_owner = 0  # a process forked from this one must not use our server: two would talk on one socket
 _server_lock = threading.Lock()
@@ -187,6 +189,8 @@ def simulate(
     Raises the error of the party that failed first.
     """
     names = _names(parties)
+    if protocol not in SIMULATED:
+        raise Misuse(f"no protocol is called {protocol!r}", hint=f"there are {', '.join(SIMULATED)}")
     if protocol in THREE_PARTIES and len(names) != 3:
         raise Misuse(f"{protocol} runs among three parties, not {len(names)}", hint='"plain" takes any number')
     if truncation not in TRUNCATIONS:
